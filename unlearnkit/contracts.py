@@ -1,0 +1,350 @@
+"""What a plugin is: a dataclass with one method, whose fields are its options.
+
+This module says what each kind of plugin receives and returns, and imports nothing heavy, so that listing and
+describing plugins stays instant. Tensors are named in annotations only.
+
+Two rules run through all kinds. Losses, metrics and scores are *per sample*: reduction happens in one place, so that
+weighting, ordering and storing by sample work for every method. And what cannot be computed is `Undefined` with a
+reason, never a number.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+API_VERSION = "1.0"
+
+Direction = Literal["higher", "lower", "none"]
+
+
+# ------------------------------------------------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing that may be known, forgotten or asked.
+
+    `id` is a hash of `prompt` and `answer`, so the same pair is the same sample in any file. Plain text has an empty
+    prompt. `paraphrases` and `wrong` are other right and wrong answers to the same prompt, where the data have them.
+    """
+
+    id: str
+    position: int
+    prompt: str
+    answer: str
+    paraphrases: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded samples, padded on the right. All tensors are [B, T] of int64.
+
+    `mask` is 1 on real tokens and comes from lengths, never from the pad id. `labels` holds the token id where a
+    label stands (the answer and its end token) and -100 elsewhere, aligned with `ids` and *not* shifted.
+    `rows` are the samples' indices in their data set.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    labels: Tensor
+    rows: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """What a forward pass says of the label tokens. Tensors are [B, K], K ≤ T - 1; columns without a label are False.
+
+    `logprobs`: log p(x_t | x_<t) in nats, 0 where there is no label; `correct`: the label is the most likely token.
+    """
+
+    logprobs: Tensor
+    mask: Tensor
+    correct: Tensor
+
+    @property
+    def nll(self) -> Tensor:
+        """Summed negative log-likelihood of each sample, [B], nats."""
+        return -self.logprobs.sum(-1)
+
+    @property
+    def tokens(self) -> Tensor:
+        """Label tokens of each sample, [B]."""
+        return self.mask.sum(-1)
+
+
+# ------------------------------------------------------------------------------------------------------- algorithms
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a loss, per sample.
+
+    `values` is [B] in nats, with a gradient. `per="sample"` averages over the samples of a step; `per="token"` takes
+    `values` to be sums over each sample's label tokens and divides their total by the step's label tokens (what a
+    language model's own loss does). `weight` multiplies the term.
+    """
+
+    values: Tensor
+    per: Literal["sample", "token"] = "sample"
+    weight: float = 1.0
+
+
+class Step(ABC):
+    """What an algorithm may look at in one (micro-)step."""
+
+    model: nn.Module
+    forget: Batch
+    retain: Batch | None
+    progress: float
+    """How far training is, 0 … 1."""
+
+    @abstractmethod
+    def scores(self, batch: Batch) -> LabelScores:
+        """Log-probabilities of the batch's labels under the current weights, with a gradient; one forward pass for
+        any number of calls."""
+
+    @abstractmethod
+    def reference_nll(self, batch: Batch) -> Tensor:
+        """Summed NLL of each sample under the starting weights, [B], nats: the stored anchor, no second model.
+
+        Only for batches of a set that the algorithm names in `anchors`."""
+
+
+class Algorithm(ABC):
+    """An unlearning method: a loss, per sample. Subclass as a dataclass; fields are the options."""
+
+    anchors: ClassVar[tuple[str, ...]] = ()
+    """Sets ("forget", "retain") whose samples need their log-probability under the starting weights."""
+
+    source: ClassVar[str] = ""
+    """The paper, as an arXiv number or a citation."""
+
+    @property
+    def uses_retain(self) -> bool:
+        """Whether a step reads retain samples; where not, none are fetched or encoded."""
+        return True
+
+    @abstractmethod
+    def losses(self, step: Step) -> Mapping[str, Term | Tensor]:
+        """The loss as terms named "forget" and "retain", each [B] over that set's batch. A bare tensor is `Term(t)`."""
+
+
+# ----------------------------------------------------------------------------------------------------------- scorers
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """The smallest piece of scoring that is stored whole: one draw with one sign over one shard of the samples.
+
+    `draw` -1 with `sign` 0 is the unperturbed model.
+    """
+
+    draw: int
+    sign: int
+    shard: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """A sample's reduced score. `value` and `stderr` are None where undefined; `status` then says why."""
+
+    value: float | None
+    stderr: float | None = None
+    n: int = 1
+    status: str = "ok"
+
+
+class Bench(ABC):
+    """What a scorer works on: a model in float32 and evaluation mode, and the samples in a fixed batch plan."""
+
+    model: nn.Module
+    shards: Sequence[Sequence[Batch]]
+    seed: int
+
+    @abstractmethod
+    def scores(self, batch: Batch) -> LabelScores:
+        """Log-probabilities under the weights as they are now, float64, without a gradient."""
+
+    @abstractmethod
+    def base(self, batch: Batch) -> LabelScores:
+        """The same under the unperturbed weights, from memory after the first call."""
+
+
+class Scorer(ABC):
+    """A difficulty measure: rows per sample and draw, measured with the model; a score, reduced without it."""
+
+    unit: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    high_means: ClassVar[str] = "unknown"
+    """What a high value is claimed to say of forgetting: "easy", "hard" or "unknown"."""
+
+    @abstractmethod
+    def units(self, shards: int) -> Sequence[Unit]:
+        """All pieces of work, in the order in which they are best done."""
+
+    @abstractmethod
+    def measure(self, bench: Bench, todo: Sequence[Unit]) -> Iterator[tuple[Unit, np.ndarray]]:
+        """Yield each unit of `todo` with its values, float64 [samples of the shard, columns], as soon as it is known.
+
+        Whatever happens to the weights in between, they are bit for bit as before when the iterator is exhausted or
+        closed."""
+
+    @abstractmethod
+    def reduce(self, draws: Mapping[tuple[int, int], np.ndarray]) -> list[Score]:
+        """One score a sample from {(draw, sign): [N, columns]}."""
+
+    def reliability(self, draws: Mapping[tuple[int, int], np.ndarray]) -> float | None:
+        """How well the ranking would agree with one made from fresh draws, -1 … 1; None for a measure without noise."""
+        del draws
+        return None
+
+
+# ---------------------------------------------------------------------------------------------------------- samplers
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """Scores that a sampler needs: a scorer's name and options, refreshed from the current weights every `refresh`
+    epochs (0: only the scores of the starting weights are used)."""
+
+    scorer: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    refresh: int = 0
+
+
+class Sampler(ABC):
+    """Which forget samples a step sees. The order is a function of (scores, epoch, rng) and nothing else."""
+
+    source: ClassVar[str] = ""
+
+    @property
+    def needs(self) -> ScoreRequest | None:
+        return None
+
+    @abstractmethod
+    def order(self, n: int, scores: np.ndarray | None, epoch: int, rng: np.random.Generator) -> np.ndarray:
+        """Indices of the samples of one epoch, int64 [n], each in 0 … n-1, repeats allowed. `scores` is [n] with NaN
+        where a sample has none, or None where the sampler needs none."""
+
+
+# ----------------------------------------------------------------------------------------------------------- metrics
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """A value that does not exist, and why: a stable word ("no_wrong_answers") that the report spells out."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """One text under the model: float64 log-probabilities in nats and correctness of its label tokens, both [n]."""
+
+    logprobs: np.ndarray
+    correct: np.ndarray
+
+    @property
+    def mean_nll(self) -> float:
+        """Mean negative log-likelihood, nats per token."""
+        return -float(self.logprobs.mean())
+
+
+Need = Literal["answer", "paraphrases", "wrong", "generation"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """All that one pass found out about some samples of a split. Lists run over the samples. What no metric of the
+    pass declared in `needs` is None."""
+
+    samples: Sequence[Sample]
+    answer: Sequence[TokenScores] | None = None
+    paraphrases: Sequence[Sequence[TokenScores]] | None = None
+    wrong: Sequence[Sequence[TokenScores]] | None = None
+    generation: Sequence[str] | None = None
+
+
+class Metric(ABC):
+    """One value per sample from a probe. Subclass as a dataclass; fields are the options."""
+
+    needs: ClassVar[tuple[Need, ...]] = ("answer",)
+    direction: ClassVar[Direction] = "none"
+    """Which way is better on the forget set after unlearning."""
+    unit: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+
+    @abstractmethod
+    def measure(self, probe: Probe) -> Sequence[float | Undefined]:
+        """One value a sample, in the probe's order."""
+
+    def summarise(self, values: np.ndarray, split: str) -> np.ndarray:
+        """The per-sample terms whose mean is this metric's figure for a split, [n] from [n]."""
+        del split
+        return values
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric's stored values on one split: float64 [n], samples without a value left out; `terms` are the
+    per-sample terms whose mean is the split's figure (`Metric.summarise`)."""
+
+    values: np.ndarray
+    terms: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        return float(self.terms.mean())
+
+
+Columns = Mapping[tuple[str, str], Column]
+"""{(split, metric): column}; what was not measured, or has no defined value, is absent."""
+
+
+class Aggregate(ABC):
+    """One number for a run, from stored columns, without the model."""
+
+    needs_reference: ClassVar[bool] = False
+    direction: ClassVar[Direction] = "higher"
+    source: ClassVar[str] = ""
+
+    @abstractmethod
+    def combine(self, columns: Columns, reference: Columns | None) -> float | Undefined:
+        """The number. `reference` holds the columns of a model that never saw the forget set, where one was named."""
+
+
+# ---------------------------------------------------------------------------------------------------------- adapters
+
+
+class Adapter(ABC):
+    """Trains a small addition instead of the weights (LoRA and its like)."""
+
+    @abstractmethod
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model with the addition in place and only it trainable."""
+
+    @abstractmethod
+    def merge(self, model: nn.Module) -> nn.Module:
+        """A plain model with the addition folded in."""
+
+
+KINDS: dict[str, type] = {
+    "algorithm": Algorithm,
+    "scorer": Scorer,
+    "sampler": Sampler,
+    "metric": Metric,
+    "aggregate": Aggregate,
+    "adapter": Adapter,
+}
+"""Every kind of plugin and the class that it extends."""

@@ -1,0 +1,173 @@
+"""What crosses the border of the store: frozen dataclasses, no SQL, no sessions.
+
+Fingerprints and digests are lower-case hex SHA-256. Times are UTC, ISO 8601. A value that does not exist is None, with
+a `status` that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["score", "unlearn", "finetune", "eval"]
+State = Literal["created", "running", "complete", "failed", "diverged", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """Weights, configuration and tokenizer, by content. `source` is a label, never an address to load from."""
+
+    fingerprint: str
+    source: str
+    architecture: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a data set. `sample` is None where the row could not be used; `status` then says why.
+
+    `prompt` and `answer` are kept only where the user asked for texts to be stored."""
+
+    position: int
+    sample: str | None
+    tokens: int | None = None
+    status: str = "ok"
+    prompt: str | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An ordered set of samples. `fingerprint` is a hash of the samples' ids in order."""
+
+    fingerprint: str
+    label: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One score, unlearn, finetune or eval. `identity` is a hash of all that determines its result; a run of the same
+    kind and identity is the same run."""
+
+    id: str
+    kind: Kind
+    identity: str
+    state: State
+    method: str
+    """What it applied: the scorer, algorithm or suite."""
+    model: str
+    """Fingerprint of the model that it started from or looked at."""
+    datasets: Mapping[str, str]
+    """Role ("forget", "retain", "data", …) to data set fingerprint."""
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    argv: tuple[str, ...] = ()
+    seed: int = 0
+    parent: str | None = None
+    """The run on whose behalf this one was made, or whose model it looks at."""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    exact: bool = True
+    created: str = ""
+    beat: str = ""
+    finished: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+    alive: bool = False
+    """Whether a process works on it now: derived when read."""
+
+    @property
+    def status(self) -> str:
+        """`state`, but "interrupted" where it says running and nobody works on it."""
+        return "interrupted" if self.state == "running" and not self.alive else self.state
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    sample: str
+    value: float | None
+    stderr: float | None
+    n: int
+    status: str = "ok"
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """An optimiser step: `terms` holds loss, its terms, learning rate, gradient norm."""
+
+    step: int
+    terms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    """The order of one epoch: which score run weighted it (None: none did), and a digest of the indices."""
+
+    epoch: int
+    scores: str | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Training state after `step` optimiser steps: a file of tensors by content, and the rest as JSON."""
+
+    step: int
+    file: str
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What the starting weights say of a sample: summed log-probability of its label tokens, nats."""
+
+    sample: str
+    logprob: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """A metric's value for one sample of one split."""
+
+    split: str
+    metric: str
+    sample: str
+    value: float | None
+    status: str = "ok"
+
+
+@dataclass(frozen=True)
+class Generation:
+    split: str
+    sample: str
+    text: str
+
+
+@dataclass(frozen=True)
+class AggregateRow:
+    """One number for a run. `reference` is the eval run it was held against, where it needs one."""
+
+    name: str
+    value: float | None
+    reason: str | None = None
+    n: int | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    at: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that `store check` found. `harmless` findings do not change the exit code."""
+
+    code: str
+    message: str
+    harmless: bool = False
