@@ -188,6 +188,11 @@ class Scorer(ABC):
     source: ClassVar[str] = ""
     high_means: ClassVar[str] = "unknown"
     """What a high value is claimed to say of forgetting: "easy", "hard" or "unknown"."""
+    reduced_by: ClassVar[tuple[str, ...]] = ()
+    """Options that change which draws are used or how they are reduced, but no draw. Runs that differ in these alone
+    share their draws in the store."""
+    tokens: str = "answer"
+    """Which tokens count: "answer" or "all" (the prompt's too). A scorer may make it an option."""
 
     @abstractmethod
     def units(self, shards: int) -> Sequence[Unit]:

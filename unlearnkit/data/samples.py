@@ -1,0 +1,188 @@
+"""Rows become samples: columns are found, every row is checked, and identity is given by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from unlearnkit.contracts import Sample
+from unlearnkit.data.sources import Raw, read_rows
+from unlearnkit.errors import BadInput, UnlearnkitError
+
+BAD_ROWS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where a data set is and how to read it; all that a later run needs to read it again."""
+
+    source: str
+    split: str | None = None
+    question_column: str | None = None
+    answer_column: str | None = None
+    text_column: str | None = None
+    on_bad_row: Literal["fail", "skip"] = "fail"
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """Samples in the file's order, and the rows that could not be used (position → reason)."""
+
+    label: str
+    samples: tuple[Sample, ...]
+    skipped: dict[int, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the samples' ids in order: what is asked and answered, whatever the file is called."""
+        return _digest([s.id for s in self.samples])
+
+    @property
+    def extras_fingerprint(self) -> str:
+        """Hash that covers paraphrases and wrong answers too: what an evaluation reads."""
+        return _digest([[s.id, s.paraphrases, s.wrong] for s in self.samples])
+
+    @property
+    def duplicates(self) -> int:
+        return len(self.samples) - len({s.id for s in self.samples})
+
+    def unique(self) -> SampleSet:
+        """Each sample once, at its first position: nothing is computed twice for a text that stands twice."""
+        first = {s.id: s for s in reversed(self.samples)}
+        return replace(self, samples=tuple(sorted(first.values(), key=lambda s: s.position)))
+
+    def without(self, bad: dict[int, str]) -> SampleSet:
+        """The set less the rows at the given positions, which join `skipped`."""
+        kept = tuple(s for s in self.samples if s.position not in bad)
+        return replace(self, samples=kept, skipped={**self.skipped, **bad})
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def sample_id(prompt: str, answer: str) -> str:
+    """Content address of a sample: 32 hex digits of SHA-256 over its exact code points; no folding, no trimming."""
+    return _digest([prompt, answer])[:32]
+
+
+def load_samples(
+    spec: DataSpec,
+    *,
+    tofu_dir: Path | None = None,
+    allow_download: bool = False,
+    external: Callable[[str, str | None], list[Raw] | None] | None = None,
+) -> SampleSet:
+    """Read and check a data set.
+
+    Args:
+        spec: source, split, column names, and whether a bad row fails the whole or is left out.
+        tofu_dir: folder of TOFU's splits as JSONL, for `tofu:` sources.
+        external: asked first; how plugins bring sources of their own.
+
+    Raises:
+        UnlearnkitError: codes `column`, `type`, `no-target`, `empty` and those of `read_rows`.
+    """
+    rows = external(spec.source, spec.split) if external else None
+    if rows is None:
+        rows = read_rows(spec.source, spec.split, tofu_dir=tofu_dir, allow_download=allow_download)
+    label = spec.source if spec.split is None else f"{spec.source}[{spec.split}]"
+    question, answer = _columns(rows, spec, label)
+    samples: list[Sample] = []
+    bad: dict[int, tuple[str, str]] = {}
+    for position, row in enumerate(rows):
+        fault = _fault(row, [c for c in (question, answer) if c], answer)
+        if fault:
+            bad[position] = fault
+        else:
+            samples.append(_sample(position, row, question, answer))
+    if bad and spec.on_bad_row == "fail":
+        raise bad_rows_error(label, bad)
+    if not samples:
+        raise UnlearnkitError(f"{label} has no usable rows", code="empty", hint="all rows were skipped as bad")
+    return SampleSet(label, tuple(samples), {p: code.replace("-", "_") for p, (code, _) in bad.items()})
+
+
+def bad_rows_error(label: str, bad: dict[int, tuple[str, str]]) -> UnlearnkitError:
+    """One line for all bad rows: {position: (code, text)}."""
+    shown = "; ".join(f"row {p + 1}: {text}" for p, (_, text) in list(bad.items())[:BAD_ROWS_SHOWN])
+    more = f"; and {len(bad) - BAD_ROWS_SHOWN} more" if len(bad) > BAD_ROWS_SHOWN else ""
+    code = next(iter(bad.values()))[0]
+    return UnlearnkitError(f"{label}: {shown}{more}", hint="mend them, or --on-bad-row skip", code=code)
+
+
+def _columns(rows: Sequence[Raw], spec: DataSpec, label: str) -> tuple[str | None, str]:
+    """Names of the question's and the answer's column; plain text has no question."""
+    present = list(dict.fromkeys(c for row in rows for c in row))
+    if spec.text_column and (spec.question_column or spec.answer_column):
+        raise BadInput("--text-column goes without --question-column and --answer-column")
+    asked_pair = spec.question_column or spec.answer_column
+    question, answer = spec.question_column or "question", spec.answer_column or "answer"
+    if spec.text_column or (not asked_pair and answer not in present and "text" in present):
+        question, answer = None, spec.text_column or "text"  # type: ignore[assignment]
+    for name, option in ((question, "--question-column"), (answer, "--answer-column" if question else "--text-column")):
+        if name and name not in present:
+            others = [c for c in present if c not in (question, answer)]
+            raise UnlearnkitError(
+                f'{label}: no column "{name}"; columns: {", ".join(present)}',
+                hint=f"{option} {others[0]}" if others else f"name it with {option}",
+                code="column",
+            )
+    return question, answer
+
+
+def _fault(row: Raw, columns: Sequence[str], answer: str) -> tuple[str, str] | None:
+    """What is wrong with a row, as (code, text)."""
+    for column in columns:
+        value = row.get(column)
+        if not isinstance(value, str):
+            kind = "null" if value is None else f"a {type(value).__name__}, not a text"
+            return "type", f'"{column}" is {kind}'
+    if not row[answer].strip():
+        return "no-target", f'"{answer}" is empty'
+    for column in ("paraphrased_answer", "perturbed_answer"):
+        if not all(isinstance(text, str) and text.strip() for text in _texts(row.get(column))):
+            return "type", f'"{column}" is neither a text nor a list of texts'
+    return None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """A column that holds one text, a list of them, or nothing."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)  # type: ignore[arg-type]
+
+
+def _sample(position: int, row: Raw, question: str | None, answer: str) -> Sample:
+    prompt = row[question] if question else ""
+    return Sample(
+        id=sample_id(prompt, row[answer]),
+        position=position,
+        prompt=prompt,
+        answer=row[answer],
+        paraphrases=_texts(row.get("paraphrased_answer")),
+        wrong=_texts(row.get("perturbed_answer")),
+    )
+
+
+def check_overlap(forget: SampleSet, retain: SampleSet) -> None:
+    """Refuse sets that share samples: what is to be forgotten would be rehearsed.
+
+    Raises:
+        UnlearnkitError: code `overlap`.
+    """
+    common = Counter(s.id for s in forget.samples) & Counter(s.id for s in retain.samples)
+    if not common:
+        return
+    positions = [s.position + 1 for s in forget.samples if s.id in common]
+    raise UnlearnkitError(
+        f"{len(common)} samples are in both {forget.label} and {retain.label}: forget rows "
+        f"{', '.join(map(str, positions[:BAD_ROWS_SHOWN]))}{' …' if len(positions) > BAD_ROWS_SHOWN else ''}",
+        hint="take them out of the retain set, or --allow-overlap",
+        code="overlap",
+    )

@@ -1,0 +1,200 @@
+"""Reading rows: JSONL, CSV and Parquet files, TOFU by split name, and data sets of the Hugging Face hub.
+
+Local text formats are parsed here rather than by `datasets`, which reports a broken line as "an error occurred while
+generating the dataset": a user needs the file, the line and the column. Hub data sets go through `datasets`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
+
+Raw = dict[str, Any]
+
+TOFU_HUB = "locuslab/TOFU"
+
+
+def read_rows(source: str, split: str | None, *, tofu_dir: Path | None, allow_download: bool) -> list[Raw]:
+    """All rows of a source as dictionaries, in order.
+
+    Raises:
+        NotFound: no such file, folder or cached hub data set.
+        UnlearnkitError: codes `empty`, `json`, `number`, `format`, `encoding`, with file and line.
+    """
+    if not source or "\0" in source:
+        raise BadInput("the name of a data source is empty or has a NUL in it", code="value")
+    if source.startswith("tofu:"):
+        rows = _tofu(source.removeprefix("tofu:"), tofu_dir, allow_download)
+    elif Path(source).exists():
+        rows = _file(_in_folder(Path(source), split) if Path(source).is_dir() else Path(source))
+    elif _looks_like_hub_name(source):
+        rows = _hub(source, split, allow_download)
+    else:
+        raise NotFound(
+            f"no data at {source}",
+            hint="give a .jsonl, .csv or .parquet file, tofu:forget01, or a hub name like org/name",
+            code="data",
+        )
+    if not rows:
+        raise UnlearnkitError(f"{source} has no rows", code="empty", hint="check the file, or --split")
+    return rows
+
+
+def _looks_like_hub_name(source: str) -> bool:
+    owner, _, name = source.partition("/")
+    return bool(owner and name) and "/" not in name and not Path(source).suffix and not source.startswith((".", "~"))
+
+
+def _in_folder(folder: Path, split: str | None) -> Path:
+    files = sorted(f for f in folder.iterdir() if f.suffix in READERS)
+    if split is not None:
+        files = [f for f in files if f.stem == split]
+    if len(files) == 1:
+        return files[0]
+    names = ", ".join(sorted(f.stem for f in folder.iterdir() if f.suffix in READERS)) or "none"
+    raise NotFound(f"{folder} is a folder; its splits: {names}", hint="choose one with --split", code="data")
+
+
+def _file(path: Path) -> list[Raw]:
+    reader = READERS.get(path.suffix)
+    if reader is None:
+        raise UnlearnkitError(
+            f"{path}: cannot tell the format from its name",
+            hint=f"name it {' or '.join(READERS)}",
+            code="format",
+        )
+    try:
+        return reader(path)
+    except OSError as error:
+        raise UnlearnkitError(f"{path} cannot be read: {error.strerror}", code="unreadable") from error
+
+
+# --------------------------------------------------------------------------------------------------- local formats
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UnlearnkitError(f"{path} is UTF-16", hint="save it as UTF-8", code="encoding")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UnlearnkitError(
+            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8", hint="save it as UTF-8", code="encoding"
+        ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise UnlearnkitError(f"{path}:{line}: NUL character", code="encoding")
+    return text
+
+
+def _jsonl(path: Path) -> list[Raw]:
+    rows: list[Raw] = []
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        rows.append(_object(line, f"{path}:{number}"))
+    return rows
+
+
+def _object(line: str, where: str) -> Raw:
+    def refuse(constant: str) -> NoReturn:
+        raise UnlearnkitError(f"{where}: {constant} is not a number", code="number")
+
+    try:
+        value = json.loads(line, parse_constant=refuse)
+        line.encode()
+        json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise UnlearnkitError(f"{where}: {error.msg.lower()} at column {error.colno}", code="json") from error
+    except UnicodeEncodeError as error:
+        raise UnlearnkitError(f"{where}: lone surrogate in a text", code="encoding") from error
+    except RecursionError as error:
+        raise UnlearnkitError(f"{where}: nested too deeply", code="json") from error
+    if not isinstance(value, dict):
+        raise UnlearnkitError(f"{where}: expected an object, found {type(value).__name__}", code="json")
+    return value
+
+
+def _csv(path: Path) -> list[Raw]:
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    rows: list[Raw] = []
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise UnlearnkitError(
+                    f"{path}:{reader.line_num}: the row does not have the header's {len(reader.fieldnames or [])} fields",
+                    code="format",
+                )
+            rows.append(dict(row))
+    except csv.Error as error:
+        raise UnlearnkitError(f"{path}:{reader.line_num}: {error}", code="format") from error
+    return rows
+
+
+def _parquet(path: Path) -> list[Raw]:
+    import pyarrow.parquet as parquet
+    from pyarrow import ArrowException
+
+    try:
+        rows: list[Raw] = parquet.read_table(path).to_pylist()
+    except (ArrowException, ValueError) as error:
+        raise UnlearnkitError(f"{path} is not a readable Parquet file: {error}", code="format") from error
+    return rows
+
+
+READERS: dict[str, Callable[[Path], list[Raw]]] = {
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+
+
+# -------------------------------------------------------------------------------------------------- TOFU and the hub
+
+
+def _tofu(split: str, folder: Path | None, allow_download: bool) -> list[Raw]:
+    """A TOFU split, with the paraphrases and wrong answers that its `_perturbed` companion has for the same pairs."""
+    if folder is None:
+        return _hub(f"{TOFU_HUB}:{split}", None, allow_download)
+    file = folder / f"{split}.jsonl"
+    if "/" in split or not file.is_file():
+        known = sorted(f.stem for f in folder.glob("*.jsonl")) if folder.is_dir() else []
+        raise NotFound(
+            f"no TOFU split {split!r} in {folder}",
+            hint=f"splits there: {', '.join(known) or 'none'}; set the folder with --tofu-dir or UNLEARNKIT_TOFU_DIR",
+            code="data",
+        )
+    rows = _jsonl(file)
+    companion = folder / f"{split}_perturbed.jsonl"
+    if companion.is_file():
+        extras = {(r.get("question"), r.get("answer")): r for r in _jsonl(companion)}
+        rows = [{**extras.get((r.get("question"), r.get("answer")), {}), **r} for r in rows]
+    return rows
+
+
+def _hub(source: str, split: str | None, allow_download: bool) -> list[Raw]:
+    import os
+
+    if not allow_download:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        os.environ["HF_DATASETS_OFFLINE"] = "1"
+    from datasets import load_dataset
+
+    name, _, config = source.partition(":")
+    try:
+        data = load_dataset(name, config or None, split=split or "train")
+    except Exception as error:
+        if not allow_download:
+            raise NotFound(
+                f"{source} is not in the local cache, and downloads are off", hint="--allow-download", code="offline"
+            ) from error
+        raise NotFound(f"{source} could not be loaded from the hub: {error}", code="data") from error
+    return [dict(row) for row in data]

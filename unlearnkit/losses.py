@@ -1,0 +1,75 @@
+"""Log-probabilities of label tokens: the one forward pass that scoring, training and evaluation share.
+
+The head of a language model is as wide as its vocabulary, so logits are asked for at the label columns alone. Labels
+come from the batch (which has them from lengths and templates), are shifted here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from unlearnkit.contracts import Batch, LabelScores
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+NEAR_CERTAIN = -1e-2
+"""Above this log-probability (nats) float32's log-softmax loses digits that a relative difference needs."""
+
+
+def label_scores(model: nn.Module, batch: Batch, *, precise: bool = False, correct: bool = False) -> LabelScores:
+    """Log p(x_t | x_<t) of every label token, with a gradient where autograd is on.
+
+    Args:
+        model: a causal language model of transformers.
+        batch: [B, T] ids, mask, labels.
+        precise: return float64 and recompute nearly certain tokens as -log1p(Σ exp(z_j - z_y)), which keeps relative
+            accuracy where log-softmax rounds to 0. For measuring, not for training.
+        correct: also say where the label is the most likely token; costs a pass over the logits.
+
+    Returns:
+        [B, K] scores over the K columns in which any sample has a label.
+    """
+    shifted = batch.labels[:, 1:]
+    labelled = shifted != -100
+    columns = labelled.any(0).nonzero().squeeze(1)
+    targets, mask = shifted[:, columns], labelled[:, columns]
+    logits = _logits_at(model, batch, columns).float()
+    nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="none")
+    logprobs = -nll.view(targets.shape)
+    if precise:
+        logprobs = _sharpened(logprobs.double(), logits, targets, mask)
+    hits = (logits.argmax(-1) == targets) & mask if correct else mask
+    return LabelScores(logprobs=logprobs, mask=mask, correct=hits)
+
+
+def _sharpened(logprobs: Tensor, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """`logprobs` with the nearly certain tokens recomputed in float64 from the same logits."""
+    near = mask & (logprobs > NEAR_CERTAIN)
+    if not near.any():
+        return logprobs
+    rows, target = logits[near].double(), targets[near].unsqueeze(-1)
+    gaps = rows - rows.gather(-1, target)
+    gaps.scatter_(-1, target, -torch.inf)
+    sharp = logprobs.clone()
+    sharp[near] = -torch.log1p(gaps.exp().sum(-1))
+    return sharp
+
+
+def _logits_at(model: nn.Module, batch: Batch, columns: Tensor) -> Tensor:
+    """Logits [B, K, V] that predict the tokens *after* `columns`, with the model's own head and scaling."""
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
+    if _keeps_logits(type(model)):
+        logits: Tensor = model(**inputs, logits_to_keep=columns).logits
+        return logits
+    return model(**inputs).logits[:, columns]  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=8)
+def _keeps_logits(model_class: type) -> bool:
+    return "logits_to_keep" in inspect.signature(model_class.forward).parameters
