@@ -4,8 +4,8 @@
     class NPO(Algorithm):
         beta: float = option(0.1, "inverse temperature; small values stop earlier", gt=0)
 
-A bare default (`beta: float = 0.1`) is an option too; this adds what a command line shows and checks. Without bounds a
-number must still be finite. Several choices are a `Literal` type, not a bound.
+A bare default (`beta: float = 0.1`) is an option too; this adds what a command line shows and checks. Without bounds
+a number must still be finite. Several choices are a `Literal` type, not a bound.
 """
 
 from __future__ import annotations
