@@ -4,8 +4,8 @@
     class NPO(Algorithm):
         beta: float = option(0.1, "inverse temperature; small values stop earlier", gt=0)
 
-A bare default (`beta: float = 0.1`) is an option too; this adds what a command line shows and checks. Without bounds
-a number must still be finite. Several choices are a `Literal` type, not a bound.
+A bare default (`beta: float = 0.1`) is an option too; this adds what a command line shows and checks.
+Without bounds a number must still be finite. Several choices are a `Literal` type, not a bound.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def option(
     le: float | None = None,
 ) -> T:
     """A dataclass field with a default, one line of help, and bounds that its value must keep."""
-    return cast(T, field(default=default, metadata={_METADATA: About(help, gt, ge, lt, le)}))
+    return field(default=default, metadata={_METADATA: About(help, gt, ge, lt, le)})
 
 
 def about(metadata: Mapping[str, object]) -> About:

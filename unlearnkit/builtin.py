@@ -1,0 +1,51 @@
+"""What the kit itself offers: names and import strings, nothing else.
+
+It registers through the same hooks as any plugin.
+"""
+
+from __future__ import annotations
+
+from unlearnkit.hookspecs import hookimpl
+
+
+@hookimpl
+def register_algorithms() -> dict[str, str]:
+    return {
+        "ga": "unlearnkit.algorithms.ga:GA",
+        "graddiff": "unlearnkit.algorithms.graddiff:GradDiff",
+        "npo": "unlearnkit.algorithms.npo:NPO",
+        "simnpo": "unlearnkit.algorithms.simnpo:SimNPO",
+    }
+
+
+@hookimpl
+def register_scorers() -> dict[str, str]:
+    return {"mrd": "unlearnkit.scorers.mrd:MRD"}
+
+
+@hookimpl
+def register_samplers() -> dict[str, str]:
+    return {
+        "uniform": "unlearnkit.samplers.uniform:Uniform",
+        "mrd": "unlearnkit.samplers.mrd:MRDSampler",
+    }
+
+
+@hookimpl
+def register_metrics() -> dict[str, str]:
+    return {
+        "probability": "unlearnkit.metrics.probability:Probability",
+        "probability_options": "unlearnkit.metrics.probability:ProbabilityAgainstOptions",
+        "rouge": "unlearnkit.metrics.rouge:Rouge",
+        "truth_ratio": "unlearnkit.metrics.truth_ratio:TruthRatio",
+        "exact_memorization": "unlearnkit.metrics.memorization:ExactMemorization",
+        "extraction_strength": "unlearnkit.metrics.memorization:ExtractionStrength",
+    }
+
+
+@hookimpl
+def register_aggregates() -> dict[str, str]:
+    return {
+        "forget_quality": "unlearnkit.metrics.forget_quality:ForgetQuality",
+        "model_utility": "unlearnkit.metrics.model_utility:ModelUtility",
+    }

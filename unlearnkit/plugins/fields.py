@@ -1,0 +1,126 @@
+"""A plugin's dataclass fields as options: read, described, and put in canonical form."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, get_type_hints
+
+from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.options import about
+from unlearnkit.plugins.origin import Offer, cause_of, nearest
+from unlearnkit.plugins.values import convert, jsonable, words
+
+
+@dataclass(frozen=True)
+class OptionInfo:
+    """An option as a reader sees it: `type` in words, bounds included; no default where it must be given."""
+
+    name: str
+    type: str
+    default: object
+    help: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Description:
+    """A plugin in words: the first line of its docstring, the rest, its paper, its options."""
+
+    offer: Offer
+    summary: str
+    details: str
+    source: str
+    options: list[OptionInfo]
+
+
+def describe(offer: Offer, plugin: type) -> Description:
+    """What a plugin's class says of itself."""
+    doc = inspect.getdoc(plugin) or ""
+    if doc.startswith(f"{plugin.__name__}("):  # what `dataclass` writes where the author wrote nothing
+        doc = ""
+    summary, _, details = doc.partition("\n")
+    return Description(
+        offer=offer,
+        summary=summary,
+        details=details.strip(),
+        source=getattr(plugin, "source", ""),
+        options=[
+            OptionInfo(
+                name=field.name,
+                type=words(annotation, about(field.metadata)),
+                default=None if (default := _default(field)) is MISSING else default,
+                help=about(field.metadata).help,
+                required=default is MISSING,
+            )
+            for field, annotation in _options(plugin)
+        ],
+    )
+
+
+def arguments(label: str, plugin: type, given: Mapping[str, object]) -> dict[str, object]:
+    """Keyword arguments for a plugin's class, from texts or values by option name.
+
+    Raises:
+        BadInput: code "option": no such option, not of its type, out of bounds, or missing.
+    """
+    known = {field.name: (field, annotation) for field, annotation in _options(plugin)}
+    for name in given:
+        if name not in known:
+            raise _unknown(label, name, list(known))
+    for name, (field, annotation) in known.items():
+        if name not in given and _default(field) is MISSING:
+            expected = words(annotation, about(field.metadata))
+            raise BadInput(
+                f"{label} needs -o {name}=…: {expected}", hint=about(field.metadata).help, code="option"
+            )
+    return {name: _converted(name, value, *known[name]) for name, value in given.items()}
+
+
+def options_of(instance: object) -> dict[str, object]:
+    """The options of a plugin in canonical, JSON-able form: equal plugins give equal dictionaries.
+
+    Raises:
+        BadInput: code "option": a value does not fit its field.
+    """
+    canonical: dict[str, object] = {}
+    for field, annotation in _options(type(instance)):
+        value = _converted(field.name, getattr(instance, field.name), field, annotation)
+        canonical[field.name] = jsonable(value, annotation)
+    return canonical
+
+
+def _options(plugin: type) -> Iterator[tuple[Field[Any], Any]]:
+    try:
+        hints = get_type_hints(plugin, include_extras=True)
+    except Exception as error:
+        raise UnlearnkitError(
+            f"the types of {plugin.__name__}'s options cannot be read: {cause_of(error)}",
+            hint="import the types of options at run time, not under TYPE_CHECKING",
+            code="plugin-contract",
+        ) from error
+    return ((field, hints[field.name]) for field in fields(plugin) if field.init)
+
+
+def _default(field: Field[Any]) -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _converted(name: str, given: object, field: Field[Any], annotation: Any) -> object:
+    about_it = about(field.metadata)
+    try:
+        return convert(given, annotation, about_it)
+    except ValueError as error:
+        shown = given if isinstance(given, str) and given else repr(given)
+        raise BadInput(
+            f"-o {name} must be {words(annotation, about_it)}, got {shown}", hint=str(error), code="option"
+        ) from None
+
+
+def _unknown(label: str, name: str, known: list[str]) -> BadInput:
+    meant = nearest(name, known)
+    listed = f"its options: {', '.join(known)}" if known else "it takes none"
+    return BadInput(
+        f'{label} has no option "{name}"', hint=f'did you mean "{meant}"?' if meant else listed, code="option"
+    )

@@ -1,0 +1,81 @@
+"""Whether a plugin's hooks are ones that the kit calls, and what they register."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+
+import pluggy
+
+from unlearnkit import hookspecs
+from unlearnkit.contracts import KINDS
+from unlearnkit.errors import UnlearnkitError
+from unlearnkit.plugins.origin import Offer, nearest
+
+GROUP = "unlearnkit"
+"""Of entry points, and of pluggy's markers."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_TARGET = re.compile(r"[\w.]+:[\w.]+")
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A manager that knows the hooks and no plugin."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
+    """Refuse a hook that nobody calls and an argument that nobody passes.
+
+    Raises:
+        UnlearnkitError: names the nearest hook or argument that exists.
+    """
+    known = [name for name in vars(manager.hook) if not name.startswith("_")]
+    found = 0
+    for attribute in dir(plugin):
+        marks = manager.parse_hookimpl_opts(plugin, attribute)
+        if marks is None:
+            continue
+        found += 1
+        name = marks["specname"] or attribute
+        if name not in known:
+            raise UnlearnkitError(_no("hook", name, known))
+        accepted = list(inspect.signature(getattr(hookspecs, name)).parameters)
+        for argument in inspect.signature(getattr(plugin, attribute)).parameters:
+            if argument not in accepted:
+                raise UnlearnkitError(f"in {name}: " + _no("argument", argument, accepted))
+    if not found:
+        raise UnlearnkitError("it implements no hook; mark its functions with unlearnkit.hookspecs.hookimpl")
+
+
+def _no(what: str, name: str, known: list[str]) -> str:
+    meant = nearest(name, known)
+    return f'no {what} "{name}"' + (
+        f', did you mean "{meant}"?' if meant else f"; there are: {', '.join(known)}"
+    )
+
+
+def offers_of(manager: pluggy.PluginManager, distribution: str, version: str) -> Iterator[Offer]:
+    """What the plugins of a manager register, all kinds.
+
+    Raises:
+        UnlearnkitError: a hook returns something other than names and their targets.
+    """
+    for kind in KINDS:
+        hook = f"register_{kind}s"
+        # Called one by one, as pluggy drops a None, which here is a forgotten `return`.
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            offered = implementation.function()
+            if not isinstance(offered, Mapping):
+                raise UnlearnkitError(f"{hook} must return a mapping of names, not {type(offered).__name__}")
+            for name, target in offered.items():
+                if not (isinstance(name, str) and _NAME.fullmatch(name)):
+                    raise UnlearnkitError(f"{hook}: {name!r} is no name (lower case, digits, . _ -)")
+                if not (isinstance(target, type) or (isinstance(target, str) and _TARGET.fullmatch(target))):
+                    raise UnlearnkitError(
+                        f'{hook}: "{name}" must be "module:Class" or a class, not {target!r}'
+                    )
+                yield Offer(name, kind, target, distribution, version)
