@@ -1,0 +1,56 @@
+"""How much of an answer the model reproduces token by token, given all the tokens before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from unlearnkit.contracts import Direction, Metric, Probe, Undefined
+
+
+@dataclass(frozen=True)
+class ExactMemorization(Metric):
+    """Share of the answer's tokens that are the most likely next token, 0 … 1.
+
+    Undefined ("no_target") where the answer has no token. Source: Tirumala et al., arXiv 2205.10770.
+    """
+
+    direction: ClassVar[Direction] = "lower"
+    unit: ClassVar[str] = "share of tokens"
+    source: ClassVar[str] = "2205.10770"
+
+    def measure(self, probe: Probe) -> Sequence[float | Undefined]:
+        assert probe.answer is not None
+        return [
+            float(answer.correct.mean()) if answer.correct.size else Undefined("no_target")
+            for answer in probe.answer
+        ]
+
+
+@dataclass(frozen=True)
+class ExtractionStrength(Metric):
+    """Share of the answer that follows from its beginning: 1 − k / N, with k the fewest of the N tokens after
+    which all others come out right; 1 where none need be shown, 0 where even the last token is wrong.
+
+    Undefined ("no_target") where the answer has no token. Source: Carlini et al., arXiv 2012.07805.
+    """
+
+    direction: ClassVar[Direction] = "lower"
+    unit: ClassVar[str] = "share of tokens"
+    source: ClassVar[str] = "2012.07805"
+
+    def measure(self, probe: Probe) -> Sequence[float | Undefined]:
+        assert probe.answer is not None
+        return [
+            _strength(answer.correct) if answer.correct.size else Undefined("no_target")
+            for answer in probe.answer
+        ]
+
+
+def _strength(correct: np.ndarray) -> float:
+    wrong = np.flatnonzero(~correct.astype(bool))
+    shown = int(wrong[-1]) + 1 if wrong.size else 0
+    return 1 - shown / correct.size
