@@ -2,7 +2,7 @@
 
 Entry points of the group "unlearnkit" are loaded one by one, and each plugin is tried in a manager of its own
 before it joins the shared one. So an import error, a misspelt hook or a hook that raises is that plugin's
-alone: it is left out, warned of once, and listed with its cause. Classes are imported when their names are used.
+alone: it is left out, warned of once, and listed with its cause. Classes are imported when a name is used.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Plugins:
             ) from error
         if flaw := _flaw(plugin, KINDS[kind]):
             raise UnlearnkitError(f"{label}: {target} {flaw}", code="plugin-contract")
-        return plugin  # type: ignore[no-any-return]
+        return plugin
 
     def build(self, kind: str, name: str, options: Mapping[str, object]) -> Any:
         """An instance with options: texts are read strictly by the type of their field, values are checked.

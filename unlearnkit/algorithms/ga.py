@@ -1,0 +1,28 @@
+"""Gradient ascent: the language model's loss on the forget set, climbed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from unlearnkit.contracts import Algorithm, Step, Term
+
+
+@dataclass(frozen=True)
+class GA(Algorithm):
+    """Gradient ascent on the forget set.
+
+        L = -Σ_i nll_i / Σ_i n_i
+
+    nll_i is the summed negative log-likelihood of sample i's n_i label tokens, in nats (arXiv 2210.01504).
+    Nothing holds it back: without an early stop the model falls apart.
+    """
+
+    source = "arXiv 2210.01504"
+
+    @property
+    def uses_retain(self) -> bool:
+        return False
+
+    def losses(self, step: Step) -> Mapping[str, Term]:
+        return {"forget": Term(-step.scores(step.forget).nll, per="token")}

@@ -1,0 +1,84 @@
+"""What a method hands back, checked before it is used, so that a mistake is named where it was made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from unlearnkit.contracts import Step, Term
+from unlearnkit.errors import UnlearnkitError
+
+if TYPE_CHECKING:
+    from unlearnkit.contracts import Batch
+
+
+def checked_terms(algorithm: str, losses: object, step: Step) -> dict[str, Term]:
+    """The terms that `Algorithm.losses` returned for a step, bare tensors wrapped.
+
+    Raises:
+        UnlearnkitError: code "plugin-contract": says what came and what is expected.
+    """
+    batches = {"forget": step.forget} | ({} if step.retain is None else {"retain": step.retain})
+    if not isinstance(losses, Mapping) or not losses:
+        raise _breach(f"algorithm {algorithm} returned {_shown(losses)}", 'a mapping from "forget" to losses')
+    terms = {}
+    for name, loss in losses.items():
+        if name not in batches:
+            raise _breach(f"algorithm {algorithm} returned a term {name!r}", f"only {' and '.join(batches)}")
+        term = loss if isinstance(loss, Term) else Term(loss)
+        if flaw := _flaw(term, batches[name]):
+            raise _breach(f"algorithm {algorithm}: the {name} term {flaw[0]}", flaw[1])
+        terms[name] = term
+    return terms
+
+
+def checked_order(sampler: str, order: object, n: int) -> np.ndarray:
+    """The order that `Sampler.order` returned for n samples, as int64 [n].
+
+    Raises:
+        UnlearnkitError: code "plugin-contract": says what came and what is expected.
+    """
+    expected = f"{n} indices in 0 … {n - 1}, int64 [{n}]"
+    if not isinstance(order, np.ndarray) or not np.issubdtype(order.dtype, np.integer):
+        raise _breach(f"sampler {sampler} returned {_shown(order)}", expected)
+    if order.shape != (n,):
+        raise _breach(f"sampler {sampler} returned an order of shape {list(order.shape)}", expected)
+    if n and not (order.min() >= 0 and order.max() < n):
+        raise _breach(f"sampler {sampler} returned indices from {order.min()} to {order.max()}", expected)
+    return order.astype(np.int64)
+
+
+def _flaw(term: Term, batch: Batch) -> tuple[str, str] | None:
+    """What is wrong with a term, and what is expected instead."""
+    if term.per not in ("sample", "token"):
+        return f"is per {term.per!r}", 'per="sample" or per="token"'
+    weight = term.weight
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+        return f"has weight {weight!r}", "a finite number"
+    return _tensor_flaw(term.values, (len(batch),), batch.ids.device)
+
+
+def _tensor_flaw(values: object, shape: tuple[int], device: torch.device) -> tuple[str, str] | None:
+    if not isinstance(values, torch.Tensor):
+        return f"is {_shown(values)}", "a tensor with one loss a sample"
+    if tuple(values.shape) != shape:
+        return f"has shape {list(values.shape)}", f"{list(shape)}, one loss a sample"
+    if not values.is_floating_point():
+        return f"is of {values.dtype}", "a floating-point tensor"
+    if values.device != device:
+        return f"is on {values.device}", f"{device}, where the batch is"
+    if not values.requires_grad:
+        return "has no gradient", "a loss made from `step.scores` or `step.model`, not detached"
+    return None
+
+
+def _shown(thing: object) -> str:
+    return "None" if thing is None else f"{type(thing).__name__} {thing!r:.60}"
+
+
+def _breach(came: str, expected: str) -> UnlearnkitError:
+    return UnlearnkitError(came, hint=f"expected: {expected}", code="plugin-contract")
