@@ -1,0 +1,105 @@
+"""The kit's own plugins keep to the contracts that it sets for others."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from unlearnkit.algorithms.ga import GA
+from unlearnkit.algorithms.graddiff import GradDiff
+from unlearnkit.algorithms.npo import NPO
+from unlearnkit.algorithms.simnpo import SimNPO
+from unlearnkit.contracts import KINDS
+from unlearnkit.metrics.forget_quality import ForgetQuality
+from unlearnkit.metrics.memorization import ExactMemorization, ExtractionStrength
+from unlearnkit.metrics.model_utility import ModelUtility
+from unlearnkit.metrics.probability import Probability, ProbabilityAgainstOptions
+from unlearnkit.metrics.rouge import Rouge
+from unlearnkit.metrics.truth_ratio import TruthRatio
+from unlearnkit.plugins import Plugins
+from unlearnkit.samplers.mrd import MRDSampler
+from unlearnkit.samplers.uniform import Uniform
+from unlearnkit.scorers.mrd import MRD
+from unlearnkit.testing import (
+    AggregateContract,
+    AlgorithmContract,
+    MetricContract,
+    SamplerContract,
+    ScorerContract,
+)
+
+
+class TestGA(AlgorithmContract):
+    plugin = GA
+
+
+class TestGradDiff(AlgorithmContract):
+    plugin = GradDiff
+
+
+class TestGradDiffWithoutRetain(AlgorithmContract):
+    plugin = GradDiff
+    options: ClassVar = {"alpha": 0.0}
+
+
+class TestNPO(AlgorithmContract):
+    plugin = NPO
+
+
+class TestSimNPO(AlgorithmContract):
+    plugin = SimNPO
+
+
+class TestUniform(SamplerContract):
+    plugin = Uniform
+
+
+@pytest.mark.filterwarnings("ignore:all scores are equal")
+class TestMRDSampler(SamplerContract):
+    plugin = MRDSampler
+
+
+class TestMRD(ScorerContract):
+    plugin = MRD
+    options: ClassVar = {"draws": 2}
+
+
+class TestProbability(MetricContract):
+    plugin = Probability
+
+
+class TestProbabilityAgainstOptions(MetricContract):
+    plugin = ProbabilityAgainstOptions
+
+
+class TestRouge(MetricContract):
+    plugin = Rouge
+
+
+class TestTruthRatio(MetricContract):
+    plugin = TruthRatio
+
+
+class TestExactMemorization(MetricContract):
+    plugin = ExactMemorization
+
+
+class TestExtractionStrength(MetricContract):
+    plugin = ExtractionStrength
+
+
+class TestForgetQuality(AggregateContract):
+    plugin = ForgetQuality
+
+
+class TestModelUtility(AggregateContract):
+    plugin = ModelUtility
+
+
+def test_every_builtin_is_held_to_its_contract():
+    tested = {
+        case.plugin for case in globals().values() if isinstance(case, type) and hasattr(case, "plugin")
+    }
+    builtin = Plugins(entry_points=())
+    assert tested == {builtin.resolve(kind, name) for kind in KINDS for name in builtin.offers(kind)}

@@ -1,0 +1,150 @@
+"""A model, samples and measurements small enough for tests: milliseconds each, no files, no network.
+
+The model is a random two-layer Llama over 64 token ids; samples are random ids of different lengths, so that
+batches have padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - its usual name
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from unlearnkit.contracts import (
+    Algorithm,
+    Batch,
+    Column,
+    Need,
+    Probe,
+    Sample,
+    Step,
+    Term,
+    TokenScores,
+)
+from unlearnkit.data.collate import collate, plan
+from unlearnkit.data.encode import Encoded
+from unlearnkit.losses import label_scores
+from unlearnkit.scoring import ModelBench
+from unlearnkit.training.loop import TrainingStep
+
+VOCABULARY = 64
+
+
+def tiny_model(seed: int = 0) -> LlamaForCausalLM:
+    """A random float32 Llama: 2 layers, hidden size 32, tied embeddings. Equal seeds give equal weights."""
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config)
+
+
+def encoded(n: int, seed: int = 0) -> list[Encoded]:
+    """n texts of 6 to 15 random ids, whose last 2 to 5 carry labels."""
+    rng = np.random.default_rng(seed)
+    texts = []
+    for _ in range(n):
+        length, labels = int(rng.integers(6, 16)), int(rng.integers(2, 6))
+        texts.append(Encoded(tuple(rng.integers(1, VOCABULARY, length).tolist()), length - labels))
+    return texts
+
+
+def batch(n: int = 4, seed: int = 0) -> Batch:
+    """The first n texts as one batch [n, T]."""
+    return collate(encoded(n, seed), range(n), pad=0)
+
+
+def padded(short: Batch, columns: int) -> Batch:
+    """The same batch with that many more columns of padding on the right."""
+    return replace(
+        short,
+        ids=F.pad(short.ids, (0, columns)),
+        mask=F.pad(short.mask, (0, columns)),
+        labels=F.pad(short.labels, (0, columns), value=-100),
+    )
+
+
+def step(algorithm: Algorithm, *, model: LlamaForCausalLM | None = None, padding: int = 0) -> TrainingStep:
+    """A training step in mid-run, with a retain batch and anchors where the algorithm declares to use them.
+
+    Anchors come from another model than the step's, as they do once training has moved the weights.
+    """
+    batches = {"forget": padded(batch(4, seed=1), padding), "retain": padded(batch(3, seed=2), padding)}
+    reference = tiny_model(seed=1)
+    with torch.no_grad():
+        anchors = {name: label_scores(reference, batches[name]).nll for name in algorithm.anchors}
+    return TrainingStep(
+        model=model or tiny_model(),
+        forget=batches["forget"],
+        retain=batches["retain"] if algorithm.uses_retain else None,
+        progress=0.5,
+        anchors=anchors,
+    )
+
+
+def total(terms: Mapping[str, Term], at: Step) -> Tensor:
+    """The loss that training descends: Σ weight · mean over samples, or over label tokens, of each term."""
+    losses = []
+    for name, term in terms.items():
+        labelled = at.forget if name == "forget" else at.retain
+        assert labelled is not None
+        size = len(labelled) if term.per == "sample" else int((labelled.labels[:, 1:] != -100).sum())
+        losses.append(term.weight * term.values.sum() / size)
+    return torch.stack(losses).sum()
+
+
+def bench(model: LlamaForCausalLM | None = None, n: int = 7) -> ModelBench:
+    """A bench of n samples in batches of two, two batches a shard, in the order that `plan` gives them."""
+    texts = encoded(n)
+    batches = [collate(texts, rows, pad=0) for rows in plan(texts, 2)]
+    shards = [batches[i : i + 2] for i in range(0, len(batches), 2)]
+    return ModelBench((model or tiny_model()).eval(), shards, seed=0)
+
+
+def probe(needs: Iterable[Need], n: int = 5) -> Probe:
+    """n samples with made-up measurements; only what is in `needs` is there."""
+    rng = np.random.default_rng(n)
+
+    def text() -> TokenScores:
+        length = int(rng.integers(2, 6))
+        return TokenScores(-rng.exponential(1.0, length), rng.random(length) < 0.5)
+
+    answers = [f"answer number {i} of a few plain words" for i in range(n)]
+    found = {
+        "answer": [text() for _ in range(n)],
+        "paraphrases": [[text()] for _ in range(n)],
+        "wrong": [[text() for _ in range(3)] for _ in range(n)],
+        "generation": [answer[: 6 + 5 * i] for i, answer in enumerate(answers)],
+    }
+    samples = [
+        Sample(f"sample-{i}", i, f"question {i}?", answers[i], (f"or {answers[i]}",), ("no", "not", "never"))
+        for i in range(n)
+    ]
+    wanted = set(needs)
+    return Probe(samples, **{name: values for name, values in found.items() if name in wanted})  # type: ignore[arg-type]
+
+
+def columns(
+    metrics: Iterable[str], splits: Iterable[str], n: int = 20, seed: int = 0
+) -> dict[tuple[str, str], Column]:
+    """Stored values in 0 … 1 for every metric on every split."""
+    rng = np.random.default_rng(seed)
+    made = {}
+    for key in ((split, metric) for split in splits for metric in metrics):
+        values = rng.random(n)
+        made[key] = Column(values=values, terms=values)
+    return made
