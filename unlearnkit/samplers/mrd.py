@@ -59,9 +59,9 @@ class MRDSampler(Sampler):
 
 def _probabilities(scores: np.ndarray) -> np.ndarray:
     known = ~np.isnan(scores)
-    weights = np.where(known, scores, scores[known].mean())
-    if np.ptp(weights) == 0:
+    if np.ptp(scores[known]) == 0:
         warnings.warn("all scores are equal: forget samples are drawn uniformly", stacklevel=3)
-        return np.full(len(weights), 1 / len(weights))
+        return np.full(len(scores), 1 / len(scores))
+    weights = np.where(known, scores, scores[known].mean())
     probabilities: np.ndarray = weights / weights.sum()
     return probabilities

@@ -6,8 +6,8 @@
     class TestMyMethod(AlgorithmContract):
         plugin = MyMethod
 
-The kit's own plugins run the same classes. `material` has the tiny model, batches, probes and columns that they
-use, for tests of one's own.
+The kit's own plugins run the same classes. `material` has the tiny model, batches, probes and columns that
+they use, for tests of one's own.
 """
 
 from __future__ import annotations

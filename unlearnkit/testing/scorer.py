@@ -17,7 +17,7 @@ from unlearnkit.testing.contract import Contract
 
 
 class ScorerContract(Contract):
-    """Units are measured once each, in bits that no interruption changes, and the weights stay as they were."""
+    """Units are measured once each, in bits that no interruption changes; the weights stay as they were."""
 
     kind: ClassVar[str] = "scorer"
     plugin: ClassVar[type[Scorer]]
