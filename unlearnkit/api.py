@@ -1,0 +1,96 @@
+"""The Python API: the use cases as plain functions, each in a workplace of its own.
+
+A data set is a `DataSpec` or just its source ("forget.jsonl", "tofu:forget01", a hub name). `store` is a path or URL;
+without it, settings decide. Options of plugins are keyword dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearnkit.data.samples import DataSpec
+from unlearnkit.progress import SILENT, Progress
+from unlearnkit.runs.workplace import Workplace
+from unlearnkit.settings import load_settings
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.evaluate import EvalReport
+    from unlearnkit.runs.resume import Report
+    from unlearnkit.runs.score import ScoreReport
+    from unlearnkit.runs.training import TrainingReport
+
+Data = str | Path | DataSpec
+
+
+def score(
+    model: str | Path, data: Data, *, scorer: str = "mrd", store: str | Path | None = None,
+    progress: Progress = SILENT, **options: Any,
+) -> ScoreReport:  # fmt: skip
+    """Difficulty of every sample of a set; see `unlearnkit.runs.score.score` for further keywords and errors."""
+    from unlearnkit.runs.score import score as use_case
+
+    with _workplace(store, progress) as place:
+        return use_case(place, model=str(model), data=_spec(data), scorer=scorer, **options)
+
+
+def unlearn(
+    model: str | Path, forget: Data, retain: Data | None = None, *, algorithm: str = "npo",
+    sampler: str = "uniform", store: str | Path | None = None, progress: Progress = SILENT, **options: Any,
+) -> TrainingReport:  # fmt: skip
+    """Take a forget set out of a model and write the result; see `unlearnkit.runs.unlearn.unlearn`."""
+    from unlearnkit.runs.unlearn import unlearn as use_case
+
+    with _workplace(store, progress) as place:
+        return use_case(
+            place, model=str(model), forget=_spec(forget), retain=None if retain is None else _spec(retain),
+            algorithm=algorithm, sampler=sampler, **options,
+        )  # fmt: skip
+
+
+def finetune(
+    model: str | Path, data: Data | Sequence[Data], *, store: str | Path | None = None,
+    progress: Progress = SILENT, **options: Any,
+) -> TrainingReport:  # fmt: skip
+    """Teach a model one or more sets and write the result; see `unlearnkit.runs.finetune.finetune`."""
+    from unlearnkit.runs.finetune import finetune as use_case
+
+    many = [data] if isinstance(data, (str, Path, DataSpec)) else data
+    with _workplace(store, progress) as place:
+        return use_case(place, model=str(model), data=tuple(_spec(d) for d in many), **options)
+
+
+def evaluate(
+    model: str | Path, data: Mapping[str, Data], *, suite: str = "tofu", reference: str | None = None,
+    store: str | Path | None = None, progress: Progress = SILENT, **options: Any,
+) -> EvalReport:  # fmt: skip
+    """Every metric of a suite, per sample and over samples; see `unlearnkit.runs.evaluate.evaluate`."""
+    from unlearnkit.runs.evaluate import evaluate as use_case
+
+    specs = {split: _spec(d) for split, d in data.items()}
+    with _workplace(store, progress) as place:
+        return use_case(place, model=str(model), data=specs, suite_name=suite, reference=reference, **options)
+
+
+def resume(run: str, *, store: str | Path | None = None, progress: Progress = SILENT) -> Report:
+    """Go on with a run that was interrupted or failed."""
+    from unlearnkit.runs.resume import resume as use_case
+
+    with _workplace(store, progress) as place:
+        return use_case(place, run)
+
+
+def _spec(data: Data) -> DataSpec:
+    return data if isinstance(data, DataSpec) else DataSpec(str(data))
+
+
+@contextmanager
+def _workplace(store: str | Path | None, progress: Progress) -> Iterator[Workplace]:
+    settings = load_settings()
+    if store is not None:
+        settings = replace(settings, store=str(store))
+    with Workplace(settings, progress) as place:
+        yield place

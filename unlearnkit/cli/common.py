@@ -1,0 +1,174 @@
+"""Options that several commands share, and what every command gets: a workplace and an output."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unlearnkit.cli.output import FORMATS, Output
+from unlearnkit.cli.params import SEED, WHOLE, Command
+from unlearnkit.errors import BadInput
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def make_command(
+    name: str | None = None, *, examples: str = "", **attributes: Any
+) -> Callable[[Callable[..., Any]], Command]:
+    """A command with examples at the end of its help, and with `--store`, `--format` and `--debug`; its function gets
+    a `Workplace` and an `Output` first."""
+
+    def decorate(function: Callable[..., Any]) -> Command:
+        @functools.wraps(function)
+        def run(*, store: str | None, format_: str, debug: bool, **arguments: Any) -> Any:
+            del debug  # read from the command line by whoever catches the error
+            out = Output(format_)
+            with _workplace(store, out, arguments) as place:
+                return function(place, out, **arguments)
+
+        epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
+        for decorator in (
+            click.option("--debug", is_flag=True, help="Show where an error comes from."),
+            click.option(
+                "--format",
+                "format_",
+                type=click.Choice(FORMATS),
+                default="table",
+                help="Form of what goes to stdout.",
+            ),
+            click.option("--store", metavar="PATH|URL", help="The store; default unlearnkit.db here."),
+        ):
+            run = decorator(run)
+        made: Command = click.command(name, cls=Command, epilog=epilog if examples else None, **attributes)(
+            run
+        )
+        return made
+
+    return decorate
+
+
+def _workplace(store: str | None, out: Output, arguments: dict[str, Any]) -> Any:
+    from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.settings import load_settings
+
+    chosen = {
+        "store": store,
+        "tofu_dir": _path(arguments.pop("tofu_dir", None)),
+        "allow_download": arguments.pop("allow_download", None) or None,
+        "store_text": arguments.pop("store_text", None) or None,
+    }
+    if store is not None and (not store.strip() or "\0" in store):
+        raise BadInput("--store is empty", code="value")
+    settings = replace(load_settings(), **{key: value for key, value in chosen.items() if value is not None})
+    return Workplace(
+        settings, out.progress(), argv=("unlearnkit", *sys.argv[1:]), inexact=arguments.pop("inexact", False)
+    )
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def options(*decorators: Any) -> Decorator:
+    """Several options as one decorator, shown in the order in which they are written."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+model_option = click.option(
+    "--model",
+    required=True,
+    metavar="MODEL",
+    help="A folder, a hub name, gguf:FILE, or run:ID for a run's model.",
+)
+
+data_options = options(
+    click.option("--question-column", metavar="NAME", help="Column of the prompts (default: question)."),
+    click.option("--answer-column", metavar="NAME", help="Column of the answers (default: answer)."),
+    click.option("--text-column", metavar="NAME", help="Column of plain text, without prompts."),
+    click.option(
+        "--on-bad-row",
+        type=click.Choice(["fail", "skip"]),
+        default="fail",
+        help="What a row that cannot be used does.",
+    ),
+    click.option("--tofu-dir", metavar="FOLDER", help="Where tofu:NAME finds NAME.jsonl; else the hub."),
+    click.option("--allow-download", is_flag=True, help="Hubs may be asked for models and data."),
+    click.option("--store-text", is_flag=True, help="Keep prompts, answers and generations in the store."),
+)
+
+template_options = options(
+    click.option(
+        "--template",
+        default="auto",
+        metavar="NAME|FILE",
+        help="chat, plain, openunlearning, or a file with {question}, {answer}, {eos}; auto: chat if there is one.",
+    ),
+    click.option("--system-prompt", metavar="TEXT", help="System turn of a chat template."),
+)
+
+plugin_options = click.option(
+    "-o",
+    "--option",
+    "option",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the plugin; repeatable.",
+)
+
+inexact_option = click.option("--inexact", is_flag=True, help="Go on even where the bits cannot be the same.")
+
+
+def training_options(default_lr: float) -> Decorator:
+    """Length, speed and place of a training run."""
+    from unlearnkit.cli.params import NOT_NEGATIVE, POSITIVE, SHARE
+
+    return options(
+        click.option("--epochs", type=WHOLE, help="Passes over the first set (default 5, or what --max-steps needs)."),
+        click.option("--max-steps", type=WHOLE, help="Stop after so many optimiser steps."),
+        click.option("--lr", type=POSITIVE, default=default_lr, show_default=True, help="Learning rate."),
+        click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass."),
+        click.option("--grad-accum", type=WHOLE, default=1, show_default=True, help="Forward passes in a step."),
+        click.option(
+            "--schedule", type=click.Choice(["constant", "linear", "cosine"]), default="constant", show_default=True,
+            help="How the learning rate falls.",
+        ),
+        click.option("--warmup", type=SHARE, default=0.0, show_default=True, help="Share of steps that warm up."),
+        click.option("--weight-decay", type=NOT_NEGATIVE, default=0.01, show_default=True, help="AdamW's."),
+        click.option("--max-grad-norm", type=NOT_NEGATIVE, default=1.0, show_default=True, help="0: no clipping."),
+        click.option("--seed", type=SEED, default=0, show_default=True, help="Of order and dropout."),
+        click.option("--checkpoint-every", type=WHOLE, help="Steps between checkpoints (default: every 2 minutes)."),
+        click.option("--out", metavar="FOLDER", help="Where the model goes (default: a folder named after the run)."),
+        click.option("--force", is_flag=True, help="Replace what is in --out."),
+    )  # fmt: skip
+
+
+SCHEDULE_KEYS = (
+    "epochs", "max_steps", "lr", "batch_size", "grad_accum", "schedule", "warmup", "weight_decay", "max_grad_norm",
+    "seed", "checkpoint_every",
+)  # fmt: skip
+
+
+def take_schedule(arguments: dict[str, Any]) -> Any:
+    """The training options among the arguments, checked; they are taken out."""
+    from unlearnkit.runs.training import Schedule
+
+    return Schedule(**{key: arguments.pop(key) for key in SCHEDULE_KEYS})
+
+
+def take_columns(arguments: dict[str, Any]) -> dict[str, Any]:
+    """How rows are read: options that hold for all data sets of a command. They are taken out of the arguments."""
+    return {
+        key: arguments.pop(key) for key in ("question_column", "answer_column", "text_column", "on_bad_row")
+    }

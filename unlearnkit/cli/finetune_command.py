@@ -1,0 +1,48 @@
+"""`unlearnkit finetune`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unlearnkit.cli.common import (
+    data_options,
+    inexact_option,
+    make_command,
+    model_option,
+    take_columns,
+    take_schedule,
+    template_options,
+    training_options,
+)
+from unlearnkit.cli.output import Output
+from unlearnkit.cli.trained import show_training
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+
+
+@make_command(
+    "finetune",
+    examples="""
+unlearnkit finetune --model my-base --data forget.jsonl --data retain.jsonl --out full
+unlearnkit finetune --model my-base --data retain.jsonl --out retain-only
+""",
+)
+@model_option
+@click.option("--data", required=True, multiple=True, metavar="DATA", help="What to learn; repeatable.")
+@training_options(default_lr=1e-5)
+@template_options
+@inexact_option
+@data_options
+def command(place: Workplace, out: Output, data: tuple[str, ...], **arguments: Any) -> None:
+    """Teach a model one or more data sets: to have something to forget, or a model that never saw it."""
+    from unlearnkit.data.samples import DataSpec
+    from unlearnkit.runs.finetune import finetune
+
+    columns, schedule = take_columns(arguments), take_schedule(arguments)
+    specs = tuple(DataSpec(source, **columns) for source in data)
+    found = finetune(place, data=specs, schedule=schedule, **arguments)
+    show_training(place, out, found)
+    out.next(f"unlearnkit score --model run:{found.run} --data {data[0]}")

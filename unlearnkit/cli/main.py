@@ -1,0 +1,169 @@
+"""The root command, and the one place where an error becomes text and an exit code.
+
+Exit codes: 0 done · 1 failed · 2 usage · 3 not found · 4 a threshold missed · 130 interrupted, resumable.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from unlearnkit.errors import BadInput, UnlearnkitError
+
+COMMANDS = {
+    "demo": "Forget eight made-up people with a tiny model, from start to end.",
+    "score": "Measure how hard each sample is to forget.",
+    "unlearn": "Take a forget set out of a model.",
+    "finetune": "Teach a model a data set.",
+    "eval": "Measure what a model still knows, per sample.",
+    "report": "Show runs side by side, difficulty, and results by difficulty.",
+    "runs": "List, show or remove runs.",
+    "resume": "Go on with an interrupted run.",
+    "plugins": "List, describe or write plugins.",
+    "store": "Show or check the store.",
+    "doctor": "Check this installation and machine.",
+}
+"""Each command with its line in the help; `unlearnkit.cli.<name>_command` holds it."""
+
+COMMAND_GROUP = "unlearnkit.commands"
+"""Entry points that add commands."""
+
+
+class Root(click.Group):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return [*COMMANDS, *sorted(_extra_commands())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name in COMMANDS:
+            command = importlib.import_module(f"unlearnkit.cli.{cmd_name}_command").command
+        elif cmd_name in (extra := _extra_commands()):
+            command = extra[cmd_name].load()
+        else:
+            return None
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, COMMANDS.get(name, "From a plugin.")) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-"):
+            close = get_close_matches(args[0], known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "unlearnkit --help"
+            raise BadInput(f'no command "{args[0]}"', hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+def _extra_commands() -> dict[str, Any]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=COMMAND_GROUP) if point.name not in COMMANDS}
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        import unlearnkit
+
+        click.echo(f"unlearnkit {unlearnkit.__version__}")
+        ctx.exit()
+
+
+@click.command(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
+)
+def cli() -> None:
+    """Difficulty-aware unlearning for language models.
+
+    \b
+    Try it:                 unlearnkit demo
+    How hard to forget?     unlearnkit score --model MODEL --data forget.jsonl
+    Forget:                 unlearnkit unlearn --model MODEL --forget forget.jsonl --retain retain.jsonl
+    Did it?                 unlearnkit eval @last --forget forget.jsonl --retain retain.jsonl
+    Everything together:    unlearnkit report
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = cli.main(args=arguments, prog_name="unlearnkit", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep the interpreter from complaining when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except BaseException as error:
+        sys.exit(_fail(error, arguments))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: BaseException, arguments: Sequence[str]) -> int:
+    """Say what is wrong on stderr; the exit code."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    code, message, hint, exit_code = _described(error)
+    if "--debug" in arguments:
+        traceback.print_exception(error)
+    from unlearnkit.text import clean
+
+    if _wants_json(arguments):
+        print(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), file=sys.stderr)
+    else:
+        print(f"error: {clean(message)}", file=sys.stderr)
+        if hint:
+            print(f"hint: {clean(hint)}", file=sys.stderr)
+    return exit_code
+
+
+def _described(error: BaseException) -> tuple[str, str, str | None, int]:
+    if isinstance(error, UnlearnkitError):
+        return error.code, error.message, error.hint, error.exit_code
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else "unlearnkit"
+        return "usage", error.format_message().rstrip("."), f"{where} --help", 2
+    if isinstance(error, click.ClickException):
+        return "failed", error.format_message(), None, error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return (
+            "interrupted",
+            "interrupted; what was done is kept",
+            "the same command, or unlearnkit resume @last",
+            130,
+        )
+    if isinstance(error, MemoryError):
+        return "memory", "out of memory", "a smaller --batch-size", 1
+    return (
+        "internal",
+        f"{type(error).__name__}: {error}",
+        "--debug shows where; this is a bug in unlearnkit",
+        1,
+    )
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(
+        a in ("--format=json", "--format=jsonl") or (a == "--format" and b.startswith("json"))
+        for a, b in pairs
+    )

@@ -1,0 +1,44 @@
+"""`unlearnkit resume`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from unlearnkit.cli.common import inexact_option, make_command
+from unlearnkit.cli.eval_command import show_evaluation
+from unlearnkit.cli.output import Output
+from unlearnkit.cli.trained import show_training
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+
+
+@make_command("resume", examples="unlearnkit resume @last")
+@click.argument("run")
+@inexact_option
+def command(place: Workplace, out: Output, run: str) -> None:
+    """Go on with an interrupted run; on a CPU it ends in the same bits as one that was never interrupted.
+
+    RUN is an id, a unique prefix, or @last.
+    """
+    from unlearnkit.runs.evaluate import EvalReport
+    from unlearnkit.runs.resume import resume
+    from unlearnkit.runs.training import TrainingReport
+
+    if place.store.run(run).state == "complete":
+        out.say(f"run {place.store.run(run).id} is complete: nothing to do")
+    found = resume(place, run)
+    if isinstance(found, TrainingReport):
+        show_training(place, out, found)
+    elif isinstance(found, EvalReport):
+        show_evaluation(out, found)
+    elif out.tables:
+        from unlearnkit.report.tables import score_tables
+
+        for table in score_tables(found, place.plugins.resolve("scorer", found.scorer), 5):
+            out.console().print(table)
+    else:
+        out.data(found.json(), found.json()["samples"])
+    out.next(f"unlearnkit runs show {found.run}")

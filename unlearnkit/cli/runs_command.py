@@ -1,0 +1,100 @@
+"""`unlearnkit runs list|show|rm`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unlearnkit.cli.common import make_command
+from unlearnkit.cli.output import Output
+from unlearnkit.cli.params import WHOLE
+from unlearnkit.errors import BadInput
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.store.records import Run
+
+
+@click.group("runs")
+def command() -> None:
+    """List, show or remove runs."""
+
+
+@make_command("list", examples="unlearnkit runs list --kind unlearn --format csv")
+@click.option("--kind", type=click.Choice(["score", "unlearn", "finetune", "eval"]), help="Only this kind.")
+@click.option("--limit", type=WHOLE, help="Only the newest so many.")
+def list_runs(place: Workplace, out: Output, kind: str | None, limit: int | None) -> None:
+    """All runs, newest first."""
+    runs = place.reading().runs(kind=kind, limit=limit)
+    if out.tables:
+        from unlearnkit.report.tables import runs_table
+
+        out.console().print(runs_table(runs))
+    else:
+        rows = [_row(run) for run in runs]
+        out.data({"runs": rows}, rows)
+
+
+@make_command("show", examples="unlearnkit runs show @last --format json")
+@click.argument("run")
+def show(place: Workplace, out: Output, run: str) -> None:
+    """One run: what, on what, how, and how it ended. RUN is an id, a unique prefix, or @last."""
+    store = place.reading()
+    found = store.run(run)
+    steps = store.steps(found.id)
+    if out.tables:
+        from unlearnkit.report.tables import run_tables
+
+        for table in run_tables(store, found, steps):
+            out.console().print(table)
+        return
+    whole = {
+        **_row(found),
+        "model": found.model,
+        "datasets": dict(found.datasets),
+        "config": dict(found.config),
+        "environment": dict(found.environment),
+        "argv": list(found.argv),
+        "parent": found.parent,
+        "exact": found.exact,
+        "summary": dict(found.summary),
+        "error": found.error,
+        "steps": [{"step": row.step, **row.terms} for row in steps],
+    }
+    out.data(whole, [{"key": key, "value": value} for key, value in whole.items()])
+
+
+@make_command("rm", examples="unlearnkit runs rm 01JZ --yes")
+@click.argument("run")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(place: Workplace, out: Output, run: str, yes: bool) -> None:
+    """Remove a run with its numbers, texts and checkpoints. The model folder that it wrote stays."""
+    found = place.reading().run(run)
+    if not yes:
+        if not click.get_text_stream("stdin").isatty():
+            raise BadInput(f"removing run {found.id} wants a yes", hint="--yes")
+        click.confirm(f"Remove {found.kind} run {found.id} ({found.method})?", abort=True, err=True)
+    place.store.remove_run(found.id)
+    if out.form != "table":
+        out.data({"removed": found.id}, [{"removed": found.id}])
+    out.say(f"removed run {found.id}")
+    if "model_dir" in found.summary:
+        out.say(f"its model stays in {found.summary['model_dir']}")
+
+
+def _row(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "kind": run.kind,
+        "method": run.method,
+        "sampler": run.config.get("sampler"),
+        "state": run.status,
+        "created": run.created,
+        "finished": run.finished,
+        "seed": run.seed,
+    }
+
+
+for member in (list_runs, show, remove):
+    command.add_command(member)

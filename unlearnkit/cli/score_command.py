@@ -1,0 +1,76 @@
+"""`unlearnkit score`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unlearnkit.cli.common import (
+    data_options,
+    inexact_option,
+    make_command,
+    model_option,
+    plugin_options,
+    take_columns,
+    template_options,
+)
+from unlearnkit.cli.output import Output
+from unlearnkit.cli.params import SEED, WHOLE, key_values
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+
+
+@make_command(
+    "score",
+    examples="""
+unlearnkit score --model my-model --data forget.jsonl
+unlearnkit score --model gguf:SmolLM2-135M-Instruct.Q4_1.gguf --data tofu:forget01 -o draws=16
+unlearnkit score --model run:@last --data forget.jsonl -o estimator=plain --format json
+""",
+)
+@model_option
+@click.option(
+    "--data", required=True, metavar="DATA", help="A .jsonl, .csv or .parquet file, tofu:NAME, or a hub name."
+)
+@click.option("--split", metavar="NAME", help="Split of a folder or hub data set.")
+@click.option("--scorer", default="mrd", show_default=True, metavar="NAME", help="What measures difficulty.")
+@plugin_options
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise.")
+@click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
+@click.option("--show", type=WHOLE, default=5, show_default=True, help="Hardest and easiest samples to list.")
+@template_options
+@inexact_option
+@data_options
+def command(
+    place: Workplace,
+    out: Output,
+    data: str,
+    split: str | None,
+    option: tuple[str, ...],
+    show: int,
+    **arguments: Any,
+) -> None:
+    """Measure how hard each sample is to forget, into the store.
+
+    A second call computes nothing; after a kill it goes on from the last stored piece.
+    """
+    options = key_values("-o", option)
+    from unlearnkit.data.samples import DataSpec
+    from unlearnkit.runs.score import score
+
+    spec = DataSpec(data, split, **take_columns(arguments))
+    found = score(place, data=spec, options=options, **arguments)
+    if out.tables:
+        from unlearnkit.report.tables import score_tables
+
+        for table in score_tables(found, place.plugins.resolve("scorer", found.scorer), show):
+            out.console().print(table)
+    else:
+        out.data(found.json(), found.json()["samples"])
+    if found.computed == 0:
+        out.say(f"everything was in the store: 0 of {found.from_store} pieces computed (run {found.run})")
+    else:
+        out.say(f"{found.computed} pieces computed, {found.from_store} from the store (run {found.run})")
+    out.next(f"unlearnkit unlearn --model {arguments['model']} --forget {data} --retain DATA --sampler mrd")

@@ -1,0 +1,81 @@
+"""`unlearnkit unlearn`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unlearnkit.cli.common import (
+    data_options,
+    inexact_option,
+    make_command,
+    model_option,
+    plugin_options,
+    take_columns,
+    take_schedule,
+    template_options,
+    training_options,
+)
+from unlearnkit.cli.output import Output
+from unlearnkit.cli.params import key_values
+from unlearnkit.cli.trained import show_training
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+
+
+@make_command(
+    "unlearn",
+    examples="""
+unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl
+unlearnkit unlearn --model my-model --forget tofu:forget01 --retain tofu:retain99 --plugin simnpo -o beta=3 --sampler mrd
+unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-steps 20 --lr 1e-5
+""",
+)
+@model_option
+@click.option("--forget", required=True, metavar="DATA", help="What is to be forgotten.")
+@click.option("--retain", metavar="DATA", help="What is to be kept, for algorithms that rehearse it.")
+@click.option("--plugin", default="npo", show_default=True, metavar="NAME", help="The algorithm.")
+@plugin_options
+@click.option(
+    "--sampler", default="uniform", show_default=True, metavar="NAME", help="Which samples are seen when."
+)
+@click.option(
+    "-s",
+    "--sampler-option",
+    "sampler_option",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the sampler.",
+)
+@training_options(default_lr=1e-5)
+@click.option("--allow-overlap", is_flag=True, help="Forget and retain may share samples.")
+@template_options
+@inexact_option
+@data_options
+def command(
+    place: Workplace, out: Output, forget: str, retain: str | None, plugin: str,
+    option: tuple[str, ...], sampler_option: tuple[str, ...], **arguments: Any,
+) -> None:  # fmt: skip
+    """Take a forget set out of a model; writes a transformers folder and a record of every step.
+
+    `--sampler mrd` draws samples by their difficulty and computes what scores the store lacks.
+    """
+    options, sampler_options = key_values("-o", option), key_values("-s", sampler_option)
+    from unlearnkit.data.samples import DataSpec
+    from unlearnkit.runs.unlearn import unlearn
+
+    columns, schedule = take_columns(arguments), take_schedule(arguments)
+    found = unlearn(
+        place,
+        forget=DataSpec(forget, **columns),
+        retain=None if retain is None else DataSpec(retain, **columns),
+        algorithm=plugin,
+        options=options,
+        sampler_options=sampler_options,
+        schedule=schedule,
+        **arguments,
+    )
+    show_training(place, out, found)
+    out.next(f"unlearnkit eval {found.run} --forget {forget} --retain {retain or 'DATA'}")

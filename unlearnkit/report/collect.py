@@ -1,0 +1,212 @@
+"""What a report is about, from the store alone: evaluations side by side, difficulty, and results by difficulty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unlearnkit.runs.evaluate import Figure, figures_of
+from unlearnkit.store import records
+from unlearnkit.suites import suite
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+
+NAMED = {
+    "easy": ("hard", "middle", "easy"),
+    "hard": ("easy", "middle", "hard"),
+    "unknown": ("low", "middle", "high"),
+}
+"""What a scorer's claim makes of its lowest, middle and highest third."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation in a report: the run that made the model (None for one from elsewhere) and what was found."""
+
+    run: records.Run
+    writer: records.Run | None
+    label: str
+    figures: Mapping[str, Figure]
+    aggregates: Mapping[str, records.AggregateRow]
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """Scores of a set under one model. `unclear` is the share whose value is below twice its standard error."""
+
+    run: records.Run
+    label: str
+    n: int
+    undefined: int
+    low: float | None
+    median: float | None
+    high: float | None
+    unclear: float | None
+    reliability: float | None
+    clamped: int
+
+
+@dataclass(frozen=True)
+class Third:
+    """Mean of a metric's terms over a third of the forget set, by difficulty before unlearning."""
+
+    eval_run: str
+    label: str
+    score_run: str
+    metric: str
+    third: str
+    n: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    evaluated: Sequence[Evaluated]
+    difficulty: Sequence[Difficulty]
+    thirds: Sequence[Third]
+    training: Sequence[records.Run]
+
+    def json(self) -> dict[str, Any]:
+        """The report as data."""
+        return {
+            "runs": [
+                {
+                    "run": e.run.id,
+                    "label": e.label,
+                    "model_run": e.writer.id if e.writer else None,
+                    "metrics": {
+                        n: {"value": f.value, "n": f.n, "low": f.low, "high": f.high}
+                        for n, f in e.figures.items()
+                    },
+                    "aggregates": {
+                        n: {"value": a.value, "reason": a.reason} for n, a in e.aggregates.items()
+                    },
+                }
+                for e in self.evaluated
+            ],
+            "difficulty": [
+                {"run": d.run.id, **{k: v for k, v in vars(d).items() if k != "run"}} for d in self.difficulty
+            ],
+            "thirds": [vars(t) for t in self.thirds],
+        }
+
+
+def collect(place: Workplace, refs: Sequence[str]) -> Findings:
+    """Everything about the runs that were named, or about all of the store.
+
+    Raises:
+        NotFound, BadInput: a reference that means no run, or several.
+    """
+    store = place.reading()
+    named = [store.run(ref) for ref in refs]
+    every = [run for run in store.runs(state="complete") if run.config.get("request")]
+    wanted = _connected(named, every) if named else every
+    evals = [run for run in reversed(wanted) if run.kind == "eval"]
+    scores = [run for run in reversed(wanted) if run.kind == "score"]
+    evaluated = [_evaluated(place, run) for run in evals]
+    return Findings(
+        evaluated=evaluated,
+        difficulty=[_difficulty(place, run) for run in scores],
+        thirds=[third for e in evaluated for third in _thirds(place, e, every)],
+        training=[run for run in reversed(wanted) if run.kind in ("unlearn", "finetune")],
+    )
+
+
+def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> list[records.Run]:
+    """The named runs, evaluations of models that they wrote, and scores of the models that they began with."""
+    ids = {run.id for run in named}
+    written = {run.summary.get("model") for run in named if run.kind in ("unlearn", "finetune")}
+    begun = {run.model for run in named if run.kind == "unlearn"}
+    parents = {run.parent for run in named if run.kind == "eval"}
+    begun |= {run.model for run in every if run.id in parents and run.kind == "unlearn"}
+    return [
+        run
+        for run in every
+        if run.id in ids
+        or (run.kind == "eval" and run.model in written)
+        or (run.kind == "score" and run.model in begun)
+    ]
+
+
+def _evaluated(place: Workplace, run: records.Run) -> Evaluated:
+    store = place.reading()
+    writer = store.run(run.parent) if run.parent else None
+    chosen = suite(run.method)
+    offered = place.plugins.offers("metric")
+    names = {name for metrics in chosen.splits.values() for name in metrics if name in offered}
+    metrics = {name: place.plugins.build("metric", name, {}) for name in names}
+    return Evaluated(
+        run=run,
+        writer=writer,
+        label=_label(run, writer),
+        figures=figures_of(place, run.id, chosen, metrics),
+        aggregates={row.name: row for row in store.aggregates(run.id)},
+    )
+
+
+def _label(run: records.Run, writer: records.Run | None) -> str:
+    if writer is None:
+        return str(run.summary.get("label", run.model[:8]))
+    if writer.kind == "unlearn":
+        return f"{writer.method}, {writer.config['sampler']}"
+    return str(run.summary.get("label", "fine-tuned")).rstrip("/").rsplit("/", 1)[-1]
+
+
+def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
+    store = place.reading()
+    rows = list(store.scores(run.id).values())
+    values = np.array([row.value for row in rows if row.value is not None])
+    judged = [row for row in rows if row.value is not None and row.stderr is not None]
+    unclear = [
+        abs(row.value) < 2 * row.stderr for row in judged if row.value is not None and row.stderr is not None
+    ]
+    data = store.dataset(next(iter(run.datasets.values())))
+    model = store.model(run.model)
+    return Difficulty(
+        run=run,
+        label=f"{data.label if data else '?'} under {model.source if model else run.model[:8]}",
+        n=len(rows),
+        undefined=len(rows) - len(values),
+        low=float(values.min()) if len(values) else None,
+        median=float(np.median(values)) if len(values) else None,
+        high=float(values.max()) if len(values) else None,
+        unclear=float(np.mean(unclear)) if unclear else None,
+        reliability=run.summary.get("reliability"),
+        clamped=sum(row.clamped for row in rows),
+    )
+
+
+def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> list[Third]:
+    """Results on the forget set by difficulty under the model that unlearning began with."""
+    forget = found.run.datasets.get("forget")
+    began = (
+        found.writer.model if found.writer is not None and found.writer.kind == "unlearn" else found.run.model
+    )
+    scored = next(
+        (r for r in every if r.kind == "score" and r.model == began and forget in r.datasets.values()), None
+    )
+    if scored is None:
+        return []
+    store = place.reading()
+    values = {row.sample: row.value for row in store.scores(scored.id).values() if row.value is not None}
+    ranked = sorted(values, key=lambda sample: (values[sample], sample))
+    pieces = [set(piece.tolist()) for piece in np.array_split(np.array(ranked), 3)]
+    names = NAMED[place.plugins.resolve("scorer", scored.method).high_means]  # type: ignore[attr-defined]
+    rows = []
+    for metric in suite(found.run.method).splits["forget"]:
+        plugin = place.plugins.build("metric", metric, {})
+        mine = {
+            r.sample: r.value
+            for r in store.results(found.run.id)
+            if (r.split, r.metric) == ("forget", metric) and r.value is not None
+        }
+        for name, piece in zip(names, pieces, strict=True):
+            inside = np.array([mine[sample] for sample in sorted(piece & mine.keys())])
+            if len(inside):
+                mean = float(plugin.summarise(inside, "forget").mean())
+                rows.append(Third(found.run.id, found.label, scored.id, metric, name, len(inside), mean))
+    return rows

@@ -1,0 +1,66 @@
+"""The model card that goes with every model written: what was done to it, on what, how, and how to do it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.inputs import Inputs
+    from unlearnkit.store.records import Run
+
+
+def unlearning_card(run: Run, inputs: Inputs, steps: int) -> str:
+    """Card of an unlearned model."""
+    intro = (
+        f"`{inputs.model.label}` after `{run.method}` with the `{run.config['sampler']}` sampler was applied to the "
+        "forget set below. What was forgotten, and what else was lost, is for an evaluation to say."
+    )
+    options = {**run.config["options"], "sampler": run.config["sampler"]}
+    return _card("Unlearned model", ["unlearning", "unlearnkit"], intro, run, inputs, options, steps)
+
+
+def finetuning_card(run: Run, inputs: Inputs, steps: int) -> str:
+    """Card of a fine-tuned model."""
+    intro = f"`{inputs.model.label}` fine-tuned on the answers of the data set below."
+    return _card("Fine-tuned model", ["unlearnkit"], intro, run, inputs, {}, steps)
+
+
+def _card(
+    title: str, tags: list[str], intro: str, run: Run, inputs: Inputs, options: Mapping[str, Any], steps: int
+) -> str:
+    sets = [
+        f"| {role} | {_cell(chosen.label)} | {len(chosen.samples)} | `{chosen.fingerprint}` |"
+        for role, chosen in inputs.sets.items()
+    ]
+    settings = {**options, **run.config["plan"], "steps": steps, "template": inputs.template.kind}
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            f"tags: {json.dumps(tags)}",
+            "---",
+            f"# {title}",
+            "",
+            intro,
+            "",
+            f"- run: `{run.id}`",
+            f"- started from: `{run.model}` ({inputs.model.architecture})",
+            f"- seed: {run.seed}",
+            f"- environment: {', '.join(f'{k} {v}' for k, v in run.environment.items())}",
+            "",
+            "| set | source | samples | SHA-256 of the samples |",
+            "| --- | --- | --- | --- |",
+            *sets,
+            "",
+            "| option | value |",
+            "| --- | --- |",
+            *[f"| {key} | {_cell(str(value))} |" for key, value in settings.items()],
+            "",
+        ]
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

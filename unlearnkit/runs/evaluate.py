@@ -1,0 +1,260 @@
+"""`eval`: every metric of a suite on every split there is data for, per sample; then the numbers over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from unlearnkit.contracts import Aggregate, Columns, Metric, Undefined
+from unlearnkit.data.samples import DataSpec
+from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
+from unlearnkit.metrics.intervals import bootstrap
+from unlearnkit.models import load_model
+from unlearnkit.plugins import options_of
+from unlearnkit.runs.identity import check_environment, digest, environment
+from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
+from unlearnkit.runs.workplace import Workplace
+from unlearnkit.store import new_id, records
+from unlearnkit.suites import Suite, suite
+
+if TYPE_CHECKING:
+    from unlearnkit.models import ModelSource
+
+BATCH_SIZE = 8
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric over a split: the mean of its per-sample terms with a 95 % bootstrap interval, None where undefined."""
+
+    value: float | None
+    n: int
+    low: float | None
+    high: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """What an evaluation found. `computed` and `from_store` count samples over all splits."""
+
+    run: str
+    model: str
+    suite: str
+    computed: int
+    from_store: int
+    metrics: Mapping[str, Figure]
+    aggregates: Mapping[str, records.AggregateRow]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "model": self.model,
+            "suite": self.suite,
+            "computed": self.computed,
+            "from_store": self.from_store,
+            "metrics": {
+                name: {"value": f.value, "n": f.n, "low": f.low, "high": f.high}
+                for name, f in self.metrics.items()
+            },
+            "aggregates": {
+                name: {"value": a.value, "reason": a.reason} for name, a in self.aggregates.items()
+            },
+        }
+
+
+def evaluate(
+    place: Workplace,
+    *,
+    model: str,
+    data: Mapping[str, DataSpec],
+    suite_name: str = "tofu",
+    reference: str | None = None,
+    max_new_tokens: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    template: str = "auto",
+    system_prompt: str | None = None,
+) -> EvalReport:
+    """Evaluate a model, computing only what the store does not hold.
+
+    Args:
+        model: folder, hub name, `gguf:FILE`, `run:ID`, or the id of a run that wrote a model.
+        data: split of the suite ("forget", "retain", …) to its data.
+        reference: the run of a model that never saw the forget set: an evaluation, or a run whose model has one.
+
+    Raises:
+        UnlearnkitError: bad input, before a model is loaded or anything is written.
+    """
+    chosen = suite(suite_name)
+    unknown = sorted(set(data) - set(chosen.splits))
+    if unknown or not data:
+        raise BadInput(
+            f"suite {suite_name} has no split {', '.join(unknown)}" if unknown else "no data to evaluate on",
+            hint=f"its splits: {', '.join(chosen.splits)}",
+            code="split",
+        )
+    if max_new_tokens is not None and not 1 <= max_new_tokens <= 100_000:
+        raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
+    metrics = {
+        name: place.plugins.build("metric", name, {}) for split in data for name in chosen.splits[split]
+    }
+    sets = {split: read_set(place, spec).unique() for split, spec in data.items()}
+    source = find_model(place, _run_source(place, model))
+    held_against = None if reference is None else _reference(place, reference, sets.get("forget"))
+    inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt)
+    new_tokens = max_new_tokens or chosen.max_new_tokens
+    now = environment(place.settings)
+    offers = {name: place.plugins.offers("metric")[name] for name in metrics}
+    determines = {
+        "metrics": {
+            n: [o.distribution, o.version, options_of(metrics[n])] for n, o in sorted(offers.items())
+        },
+        "model": source.fingerprint,
+        "data": {split: inputs.sets[split].extras_fingerprint for split in data},
+        "template": inputs.template.fingerprint,
+        "max_new_tokens": new_tokens,
+        "batch_size": batch_size,
+        "environment": now,
+    }
+    draft = records.Run(
+        id=new_id(),
+        kind="eval",
+        identity=digest("eval", suite_name, determines),
+        state="created",
+        method=suite_name,
+        model=source.fingerprint,
+        datasets={split: inputs.sets[split].fingerprint for split in data},
+        config={
+            "request": request(
+                model=model, data={split: asdict(spec) for split, spec in data.items()}, suite_name=suite_name,
+                reference=reference, max_new_tokens=new_tokens, batch_size=batch_size,
+                template=template, system_prompt=system_prompt,
+            ),
+            "template": inputs.template.kind,
+            "max_new_tokens": new_tokens,
+        },
+        environment=now,
+        argv=place.argv,
+        parent=_writer(place, source),
+    )  # fmt: skip
+    inputs.record(place)
+    run, _ = place.store.begin(draft)
+    computed = 0
+    if run.state != "complete":
+        check_environment(run, now, inexact=place.inexact)
+        with place.working(run):
+            computed = _measure(place, run, chosen, source, inputs, metrics, batch_size, new_tokens)
+            run = place.store.finish(
+                run.id, "complete", summary={"label": source.label, "splits": list(data)}
+            )
+    figures = figures_of(place, run.id, chosen, metrics)
+    aggregates = _aggregate(place, run.id, chosen, metrics, held_against)
+    total = sum(len(inputs.sets[split].samples) for split in data)
+    return EvalReport(run.id, source.label, suite_name, computed, total - computed, figures, aggregates)
+
+
+def _run_source(place: Workplace, model: str) -> str:
+    """`eval` takes a run's id bare where no folder has that name."""
+    from pathlib import Path
+
+    if ":" in model or "/" in model or Path(model).exists():
+        return model
+    try:
+        return f"run:{place.store.run(model, MODEL_KINDS).id}"
+    except NotFound:
+        return model
+
+
+def _writer(place: Workplace, source: ModelSource) -> str | None:
+    """The run that wrote a model, found by its content."""
+    for run in place.store.runs(state="complete"):
+        if run.kind in MODEL_KINDS and run.summary.get("model") == source.fingerprint:
+            return run.id
+    return None
+
+
+def _reference(place: Workplace, ref: str, forget: Any) -> records.Run:
+    """The evaluation to hold against: the one named, or the newest of the named run's model on these forget data."""
+    run = place.store.run(ref)
+    if run.kind == "eval":
+        found: records.Run | None = run
+    else:
+        evals = [
+            e for e in place.store.runs(kind="eval", state="complete") if e.model == run.summary.get("model")
+        ]
+        found = next(
+            (e for e in evals if forget is not None and e.datasets.get("forget") == forget.fingerprint), None
+        )
+    if found is None:
+        raise UnlearnkitError(
+            f"run {run.id} has no evaluation on {forget.label if forget else 'a forget set'}",
+            hint=f"unlearnkit eval {run.id} --forget {forget.label if forget else 'DATA'} …",
+            code="reference",
+        )
+    if forget is None or found.datasets.get("forget") != forget.fingerprint:
+        raise UnlearnkitError(
+            f"run {found.id} was evaluated on another forget set", hint="evaluate the reference on the same data",
+            code="reference",
+        )  # fmt: skip
+    return found
+
+
+def _measure(
+    place: Workplace, run: records.Run, chosen: Suite, source: ModelSource, inputs: Inputs,
+    metrics: Mapping[str, Metric], batch_size: int, max_new_tokens: int,
+) -> int:  # fmt: skip
+    from unlearnkit import evaluating
+
+    evaluator = evaluating.Evaluator(
+        load_model(source), inputs.tokenizer, inputs.template, batch_size, max_new_tokens
+    )
+    computed = 0
+    for split, samples in inputs.sets.items():
+        read = {name: metrics[name] for name in chosen.splits[split]}
+        computed += evaluating.measure(
+            place.store, run.id, split, samples.samples, read, evaluator, place.progress,
+            keep_text=place.settings.store_text,
+        )  # fmt: skip
+    return computed
+
+
+def figures_of(place: Workplace, run: str, chosen: Suite, metrics: Mapping[str, Metric]) -> dict[str, Figure]:
+    """{`split.metric`: figure} of a run, from its stored rows."""
+    from unlearnkit.evaluating import columns
+
+    results = place.store.results(run)
+    made = columns(results, metrics)
+    figures = {}
+    for split in chosen.splits:
+        for name in chosen.splits[split]:
+            rows = [r for r in results if (r.split, r.metric) == (split, name)]
+            if (split, name) in made:
+                terms = made[split, name].terms
+                interval = bootstrap(terms)
+                low, high = interval if interval is not None else (None, None)
+                figures[f"{split}.{name}"] = Figure(float(terms.mean()), len(terms), low, high)
+            elif rows:
+                figures[f"{split}.{name}"] = Figure(None, 0, None, None, reason=rows[0].status)
+    return figures
+
+
+def _aggregate(
+    place: Workplace, run: str, chosen: Suite, metrics: Mapping[str, Metric], against: records.Run | None
+) -> dict[str, records.AggregateRow]:
+    """The suite's aggregates, from stored columns; kept with the run that they were held against."""
+    from unlearnkit.evaluating import columns
+
+    mine = columns(place.store.results(run), metrics)
+    theirs: Columns | None = None if against is None else columns(place.store.results(against.id), metrics)
+    rows = []
+    for name in chosen.aggregates:
+        aggregate: Aggregate = place.plugins.build("aggregate", name, {})
+        held = against.id if against is not None and aggregate.needs_reference else None
+        value = aggregate.combine(mine, theirs)
+        if isinstance(value, Undefined):
+            rows.append(records.AggregateRow(name, None, reason=value.reason, reference=held))
+        else:
+            rows.append(records.AggregateRow(name, float(value), reference=held))
+    place.store.put_aggregates(run, rows)
+    return {row.name: row for row in rows}

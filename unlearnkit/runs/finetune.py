@@ -1,0 +1,102 @@
+"""`finetune`: teach a model a set, to have something to forget, or a model that never saw it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+
+from unlearnkit.data.samples import DataSpec
+from unlearnkit.models import load_model
+from unlearnkit.runs.card import finetuning_card
+from unlearnkit.runs.identity import check_environment, digest, environment
+from unlearnkit.runs.inputs import find_model, prepare, read_set, request
+from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, report
+from unlearnkit.runs.workplace import Workplace
+from unlearnkit.seeds import derive
+from unlearnkit.store import new_id, records
+
+DEFAULT_EPOCHS = 5
+
+
+def finetune(
+    place: Workplace,
+    *,
+    model: str,
+    data: tuple[DataSpec, ...],
+    schedule: Schedule | None = None,
+    out: str | None = None,
+    force: bool = False,
+    template: str = "auto",
+    system_prompt: str | None = None,
+) -> TrainingReport:
+    """Fine-tune a model on the answers of one or more sets, taken together.
+
+    Raises:
+        UnlearnkitError: bad input, before a model is loaded or anything is written; `diverged`.
+    """
+    schedule = schedule or Schedule()
+    source = find_model(place, model)
+    sets = {f"data{i or ''}": read_set(place, spec) for i, spec in enumerate(data)}
+    specs = dict(zip(sets, data, strict=True))
+    inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
+    now = environment(place.settings)
+    encoded = [item for role in inputs.sets for item in inputs.encoded[role]]
+    plan = schedule.plan(len(encoded), default_epochs=DEFAULT_EPOCHS)
+    fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
+    determines = {
+        "model": source.fingerprint,
+        "data": list(fingerprints.values()),
+        "template": inputs.template.fingerprint,
+        "plan": asdict(plan),
+        "environment": now,
+    }
+    draft = records.Run(
+        id=new_id(),
+        kind="finetune",
+        identity=digest("finetune", determines),
+        state="created",
+        method="finetune",
+        model=source.fingerprint,
+        datasets=fingerprints,
+        config={
+            "request": request(
+                model=model, data=[asdict(spec) for spec in data], schedule=asdict(schedule),
+                out=None if out is None else os.path.abspath(out), template=template, system_prompt=system_prompt,
+            ),
+            "plan": asdict(plan),
+        },
+        environment=now,
+        argv=place.argv,
+        seed=schedule.seed,
+    )  # fmt: skip
+    inputs.record(place)
+    run, folder, complete = begin(place, draft, out, force=force)
+    if complete:
+        return report(run, already=True)
+    check_environment(run, now, inexact=place.inexact)
+    with place.working(run):
+        import numpy as np
+
+        from unlearnkit.training.finetune import FineTuning
+        from unlearnkit.training.loop import Trainer
+
+        trainer = Trainer(
+            model=load_model(source),
+            algorithm=FineTuning(),
+            name="finetune",
+            plan=plan,
+            forget=encoded,
+            retain=None,
+            orders=lambda epoch: (
+                np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n).tolist()
+            ),
+            pad=inputs.pad,
+        )
+        run = drive(
+            place, run, trainer, inputs, folder,
+            checkpoint_every=schedule.checkpoint_every,
+            card=lambda steps: finetuning_card(run, inputs, steps),
+            force=force,
+            rename={"forget": "train"},
+        )  # fmt: skip
+    return report(run, already=False)

@@ -1,0 +1,163 @@
+"""From what a user names to what a use case works on, checked: model, data, template, token ids."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearnkit.contracts import Sample
+from unlearnkit.data.encode import Encoded, Template, choose_template, encode_samples
+from unlearnkit.data.samples import DataSpec, SampleSet, bad_rows_error, load_samples
+from unlearnkit.errors import NotFound, UnlearnkitError
+from unlearnkit.evaluating import pad_id
+from unlearnkit.models import ModelSource, load_tokenizer, resolve
+from unlearnkit.runs.workplace import Workplace
+from unlearnkit.store import records
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+MODEL_KINDS = ("unlearn", "finetune")
+
+
+def find_model(place: Workplace, source: str) -> ModelSource:
+    """The model that was named: `run:ID`, a plugin's source, a folder, `gguf:FILE` or a hub name.
+
+    Raises:
+        NotFound, UnlearnkitError: codes of `models.resolve`, and `moved` where a run's folder is not there any more.
+    """
+    if source.startswith("run:"):
+        return model_of_run(place, place.store.run(source.removeprefix("run:"), MODEL_KINDS))
+    settings = place.settings
+    folder = place.plugins.hook.load_model(
+        source=source, options={"allow_download": settings.allow_download, "cache_dir": settings.cache_dir}
+    )
+    return resolve(folder or source, allow_download=settings.allow_download, cache_dir=settings.cache_dir)
+
+
+def model_of_run(place: Workplace, run: records.Run) -> ModelSource:
+    """The model that a run wrote, as it wrote it."""
+    folder = run.summary.get("model_dir")
+    if run.state != "complete" or not folder:
+        raise UnlearnkitError(
+            f"run {run.id} has no model: it is {run.status}",
+            hint=f"unlearnkit resume {run.id}",
+            code="incomplete",
+        )
+    if not Path(folder).is_dir():
+        raise NotFound(
+            f"run {run.id} wrote its model to {folder}, which is gone",
+            hint="give the folder itself",
+            code="moved",
+        )
+    source = resolve(folder)
+    if source.fingerprint != run.summary.get("model"):
+        raise UnlearnkitError(
+            f"{folder} does not hold the model that run {run.id} wrote",
+            hint="give the folder itself to use it as it is now",
+            code="changed",
+        )
+    return source
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A model with its tokenizer and template, and any number of encoded sets by role."""
+
+    model: ModelSource
+    tokenizer: PreTrainedTokenizerFast
+    template: Template
+    sets: Mapping[str, SampleSet]
+    encoded: Mapping[str, list[Encoded]]
+
+    @property
+    def pad(self) -> int:
+        return pad_id(self.tokenizer)
+
+    def unique(self, role: str) -> Inputs:
+        """The same with one set alone, each of its samples once."""
+        samples = self.sets[role].unique()
+        by_position = dict(
+            zip((s.position for s in self.sets[role].samples), self.encoded[role], strict=True)
+        )
+        return replace(
+            self, sets={role: samples}, encoded={role: [by_position[s.position] for s in samples.samples]}
+        )
+
+    def record(self, place: Workplace) -> None:
+        """Put model and data into the store; texts only where the user asked for it."""
+        source = self.model
+        place.store.put_model(
+            records.Model(source.fingerprint, source.label, source.architecture, source.parameters)
+        )
+        for role, chosen in self.sets.items():
+            tokens = {s.position: e.tokens for s, e in zip(chosen.samples, self.encoded[role], strict=True)}
+            rows = [_row(s, tokens[s.position], place.settings.store_text) for s in chosen.samples]
+            rows += [
+                records.Row(position, None, status=reason) for position, reason in chosen.skipped.items()
+            ]
+            place.store.put_dataset(
+                records.Dataset(chosen.fingerprint, chosen.label, len(chosen.samples)),
+                sorted(rows, key=lambda row: row.position),
+            )
+
+
+def _row(sample: Sample, tokens: int, with_text: bool) -> records.Row:
+    texts = {"prompt": sample.prompt, "answer": sample.answer} if with_text else {}
+    return records.Row(sample.position, sample.id, tokens, **texts)
+
+
+def read_set(place: Workplace, spec: DataSpec) -> SampleSet:
+    """A data set, read and checked; needs no model."""
+    return load_samples(
+        spec,
+        tofu_dir=place.settings.tofu_dir,
+        allow_download=place.settings.allow_download,
+        external=lambda source, split: place.plugins.hook.load_dataset(source=source, split=split),
+    )
+
+
+def prepare(
+    place: Workplace,
+    source: ModelSource,
+    specs: Mapping[str, DataSpec],
+    sets: Mapping[str, SampleSet],
+    *,
+    template: str,
+    system_prompt: str | None,
+) -> Inputs:
+    """Tokenise the sets for a model, with every row checked against its template and context.
+
+    Raises:
+        UnlearnkitError: codes `no-target`, `too-long`, `template`, `tokenizer`, `empty`.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    tokenizer = load_tokenizer(source)
+    chosen = choose_template(template, system_prompt, has_chat=bool(tokenizer.chat_template))
+    kept: dict[str, SampleSet] = {}
+    encoded: dict[str, list[Encoded]] = {}
+    for role, samples in sets.items():
+        items, faults = encode_samples(tokenizer, chosen, samples.samples, context=source.context)
+        if faults and specs[role].on_bad_row == "fail":
+            raise bad_rows_error(samples.label, faults)
+        kept[role] = samples.without({p: code.replace("-", "_") for p, (code, _) in faults.items()})
+        encoded[role] = [e for s, e in zip(samples.samples, items, strict=True) if s.position not in faults]
+        if not encoded[role]:
+            raise UnlearnkitError(f"{samples.label} has no usable rows", code="empty")
+        if kept[role].skipped:
+            place.progress.warn(f"{samples.label}: {len(kept[role].skipped)} bad rows left out")
+        if samples.duplicates:
+            place.progress.warn(f"{samples.label}: {samples.duplicates} rows repeat an earlier one")
+    return Inputs(source, tokenizer, chosen, kept, encoded)
+
+
+def request(**parts: Any) -> dict[str, Any]:
+    """A use case's arguments as JSON, so that `resume` can make the same call again."""
+    return {
+        key: asdict(value) if isinstance(value, DataSpec) else value
+        for key, value in parts.items()
+        if value is not None
+    }

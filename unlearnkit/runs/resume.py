@@ -1,0 +1,50 @@
+"""`resume`: make a run's own call again; the store and the checkpoints make it go on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from unlearnkit.data.samples import DataSpec
+from unlearnkit.errors import UnlearnkitError
+from unlearnkit.runs.evaluate import EvalReport, evaluate
+from unlearnkit.runs.finetune import finetune
+from unlearnkit.runs.identity import check_environment, environment
+from unlearnkit.runs.score import ScoreReport, score
+from unlearnkit.runs.training import Schedule, TrainingReport
+from unlearnkit.runs.unlearn import unlearn
+from unlearnkit.runs.workplace import Workplace
+
+Report = ScoreReport | TrainingReport | EvalReport
+
+
+def resume(place: Workplace, ref: str) -> Report:
+    """Go on with a run; a complete one is reported as it is.
+
+    Raises:
+        NotFound: no such run. BadInput: an ambiguous prefix, or an environment that could not give the same bits.
+        UnlearnkitError: `not-resumable` for a diverged run and for scores of weights that were never saved.
+    """
+    run = place.store.run(ref)
+    if run.state != "complete":
+        check_environment(run, environment(place.settings), inexact=place.inexact)
+    asked = dict(run.config["request"])
+    if not asked:
+        raise UnlearnkitError(
+            f"run {run.id} scored the weights of run {run.parent} while that was training",
+            hint=f"unlearnkit resume {run.parent}",
+            code="not-resumable",
+        )
+    if run.kind == "score":
+        return score(place, data=DataSpec(**asked.pop("data")), **asked)
+    if run.kind == "unlearn":
+        sets = {role: DataSpec(**asked.pop(role)) for role in ("forget", "retain") if role in asked}
+        return unlearn(place, **sets, schedule=Schedule(**asked.pop("schedule")), **asked)
+    if run.kind == "finetune":
+        data = tuple(DataSpec(**spec) for spec in asked.pop("data"))
+        return finetune(place, data=data, schedule=Schedule(**asked.pop("schedule")), **asked)
+    return evaluate(place, data=_specs(asked.pop("data")), **asked)
+
+
+def _specs(data: Mapping[str, Any]) -> dict[str, DataSpec]:
+    return {split: DataSpec(**spec) for split, spec in data.items()}

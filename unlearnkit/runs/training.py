@@ -1,0 +1,261 @@
+"""What `unlearn` and `finetune` share: drive the loop, keep rows and checkpoints, write the model."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
+from unlearnkit.models import check_out, save_model
+from unlearnkit.runs.workplace import Workplace
+from unlearnkit.store import records
+from unlearnkit.training.plan import SCHEDULES, TrainingPlan
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.inputs import Inputs
+    from unlearnkit.training.loop import Trainer
+
+CHECKPOINT_SECONDS = 120.0
+FLUSH_SECONDS = 0.5
+"""Step rows wait this long for company; a kill costs rows that the resumed run writes again, equal."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: the training options of a command, checked."""
+
+    epochs: int | None = None
+    max_steps: int | None = None
+    lr: float = 1e-5
+    batch_size: int = 8
+    grad_accum: int = 1
+    schedule: str = "constant"
+    warmup: float = 0.0
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    seed: int = 0
+    checkpoint_every: int | None = None
+    """Steps between checkpoints; None: every two minutes. Does not change a result."""
+
+    def __post_init__(self) -> None:
+        at_least_one = {
+            "epochs": self.epochs, "max-steps": self.max_steps, "batch-size": self.batch_size,
+            "grad-accum": self.grad_accum, "checkpoint-every": self.checkpoint_every,
+        }  # fmt: skip
+        for name, value in at_least_one.items():
+            if value is not None and not 1 <= value <= 1_000_000_000:
+                raise BadInput(f"--{name} must be a whole number ≥ 1, got {value}", code="value")
+        if not 0 < self.lr <= 100:
+            raise BadInput(f"--lr must be a number > 0 and ≤ 100, got {self.lr}", code="value")
+        if not 0 <= self.seed < 2**63:
+            raise BadInput(f"--seed must be 0 … 2^63 - 1, got {self.seed}", code="value")
+        if not 0 <= self.warmup <= 1:
+            raise BadInput(f"--warmup is a share of the steps, 0 … 1, got {self.warmup}", code="value")
+        if not (self.weight_decay >= 0 and self.max_grad_norm >= 0):
+            raise BadInput("--weight-decay and --max-grad-norm must be ≥ 0", code="value")
+        if self.schedule not in SCHEDULES:
+            raise BadInput(f"--schedule must be one of {', '.join(SCHEDULES)}", code="value")
+
+    def plan(self, n: int, *, default_epochs: int) -> TrainingPlan:
+        """The plan for a first set of n samples. `--max-steps` alone takes as many epochs as it needs."""
+        per_epoch = -(-n // (self.batch_size * self.grad_accum))
+        epochs = self.epochs
+        if epochs is None:
+            epochs = default_epochs if self.max_steps is None else -(-self.max_steps // per_epoch)
+        return TrainingPlan(
+            n=n, epochs=epochs, max_steps=self.max_steps, batch_size=self.batch_size, grad_accum=self.grad_accum,
+            lr=self.lr, schedule=self.schedule, warmup=self.warmup, weight_decay=self.weight_decay,
+            max_grad_norm=self.max_grad_norm, seed=self.seed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training run left: `terms` are those of its last step. `already` is True where nothing had to be done."""
+
+    run: str
+    algorithm: str
+    sampler: str | None
+    model_dir: str
+    model: str
+    steps: int
+    stopped_by: str
+    seconds: float
+    terms: Mapping[str, float]
+    already: bool = False
+
+    def json(self) -> dict[str, Any]:
+        names = ("run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "seconds")
+        return {**{name: getattr(self, name) for name in names}, "terms": dict(self.terms)}
+
+
+def report(run: records.Run, *, already: bool) -> TrainingReport:
+    """A complete run as a report."""
+    kept = {
+        key: run.summary[key] for key in ("model_dir", "model", "steps", "stopped_by", "seconds", "terms")
+    }
+    return TrainingReport(
+        run=run.id, algorithm=run.method, sampler=run.config.get("sampler"), already=already, **kept
+    )
+
+
+def begin(
+    place: Workplace, draft: records.Run, out: str | None, *, force: bool
+) -> tuple[records.Run, Path, bool]:
+    """Find or make the run, and settle where its model goes: (run, folder, whether it is complete already).
+
+    Raises:
+        UnlearnkitError: `not-resumable` for a diverged run; `exists` from `check_out`.
+    """
+    if out is not None:
+        check_out(Path(out), force)
+    run, _ = place.store.begin(draft)
+    if run.state == "complete":
+        return run, Path(run.summary["model_dir"]), True
+    if run.state == "diverged":
+        raise UnlearnkitError(
+            f"run {run.id} is the same and diverged: {run.error}",
+            hint=f"change an option, or forget it with: unlearnkit runs rm {run.id}",
+            code="not-resumable",
+        )
+    folder = Path(out or run.config["request"].get("out") or Path(f"{draft.kind}ed") / run.id)
+    check_out(folder, force)
+    return run, folder, False
+
+
+def drive(
+    place: Workplace,
+    run: records.Run,
+    trainer: Trainer,
+    inputs: Inputs,
+    out: Path,
+    *,
+    checkpoint_every: int | None,
+    card: Callable[[int], str],
+    force: bool = False,
+    rename: Mapping[str, str] | None = None,
+) -> records.Run:
+    """Train from the last checkpoint to the end, then write the model and close the run.
+
+    Args:
+        card: the model card's text, given the number of steps.
+        rename: names under which terms are stored, where the loop's own would mislead.
+    """
+    store, progress = place.store, place.progress
+    spent = _load_checkpoint(place, run, trainer)
+    recorder = _Recorder(place, run)
+    began = saved = time.monotonic()
+    progress.start("training", trainer.plan.steps, trainer.done)
+    with _stop_signals() as stop:
+        for found in trainer.steps():
+            terms = {(rename or {}).get(name, name): value for name, value in found.items()}
+            recorder.add(records.StepRow(trainer.done, terms))
+            place.plugins.notify("step_finished", run=run, step=trainer.done, terms=terms)
+            progress.advance(1, f"loss {terms['loss']:.4g}")
+            due = (
+                trainer.done % checkpoint_every == 0
+                if checkpoint_every
+                else time.monotonic() - saved > CHECKPOINT_SECONDS
+            )
+            last = trainer.done == trainer.plan.steps
+            if (due or stop.is_set()) and not last:
+                recorder.checkpoint(trainer, spent + time.monotonic() - began)
+                saved = time.monotonic()
+            if stop.is_set() and not last:
+                raise Interrupted(
+                    f"stopped after step {trainer.done} of {trainer.plan.steps}; nothing is lost",
+                    hint=f"unlearnkit resume {run.id}",
+                )
+    recorder.flush()
+    progress.finish()
+    steps = store.steps(run.id)
+    fingerprint = save_model(trainer.model, inputs.tokenizer, out, card=card(trainer.done), force=force)
+    stopped_by = "max_steps" if trainer.plan.max_steps == trainer.done else "epochs"
+    summary = {
+        "model_dir": str(out),
+        "model": fingerprint,
+        "steps": trainer.done,
+        "stopped_by": stopped_by,
+        "seconds": round(spent + time.monotonic() - began, 2),
+        "terms": dict(steps[-1].terms) if steps else {},
+    }
+    run = store.finish(run.id, "complete", summary=summary, exact=False if recorder.inexact else None)
+    store.drop_checkpoints(run.id)
+    return run
+
+
+class _Recorder:
+    """Writes step rows in batches, and checkpoints together with the rows that lead to them."""
+
+    def __init__(self, place: Workplace, run: records.Run) -> None:
+        self._place, self._run = place, run
+        self._pending: list[records.StepRow] = []
+        self._flushed = time.monotonic()
+        self.inexact = place.inexact
+
+    def add(self, row: records.StepRow) -> None:
+        self._pending.append(row)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._pending:
+            self._check(self._place.store.put_steps(self._run.id, self._pending))
+            self._place.store.beat(self._run.id)
+        self._pending, self._flushed = [], time.monotonic()
+
+    def checkpoint(self, trainer: Trainer, seconds: float) -> None:
+        store = self._place.store
+        file = store.files.save(trainer.state())
+        mark = records.Checkpoint(trainer.done, file, {"seconds": round(seconds, 2)})
+        self._check(store.put_checkpoint(self._run.id, mark, steps=self._pending))
+        self._pending, self._flushed = [], time.monotonic()
+
+    def _check(self, mismatched: list[int]) -> None:
+        if mismatched and not self.inexact:
+            self.inexact = True
+            self._place.progress.warn(
+                f"step {mismatched[0]} did not come out as before; the run goes on but is marked inexact"
+            )
+
+
+def _load_checkpoint(place: Workplace, run: records.Run, trainer: Trainer) -> float:
+    """Put the newest readable checkpoint into the trainer; the seconds spent before it."""
+    for mark in place.store.checkpoints(run.id):
+        try:
+            tensors = place.store.files.load(mark.file)
+        except UnlearnkitError as error:
+            place.progress.warn(f"checkpoint of step {mark.step} left out: {error.message}")
+            continue
+        trainer.load_state(tensors, mark.step)
+        place.progress.say(f"going on from step {mark.step} of {trainer.plan.steps}")
+        return float(mark.state.get("seconds", 0.0))
+    return 0.0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT, SIGTERM or SIGUSR1 sets, so that a step ends whole; a second signal stops at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handler(number: int, _: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

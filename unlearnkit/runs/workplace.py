@@ -1,0 +1,99 @@
+"""Where a use case works: settings, a store that is opened when it is first needed, and someone to report to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from unlearnkit.errors import Interrupted, UnlearnkitError
+from unlearnkit.progress import SILENT, Progress
+from unlearnkit.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from unlearnkit.plugins import Plugins
+    from unlearnkit.store import Store
+    from unlearnkit.store.records import Run
+
+
+@dataclass
+class Workplace:
+    """Settings, store and watcher of one or more use cases. A context manager: closes the store if it was opened."""
+
+    settings: Settings = field(default_factory=load_settings)
+    progress: Progress = SILENT
+    argv: tuple[str, ...] = ()
+    inexact: bool = False
+    """Whether a run may go on in an environment that cannot give the same bits."""
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, created and upgraded as needed. Not touched before input has been checked."""
+        from unlearnkit.store import Store
+
+        return Store.open(self.settings.store)
+
+    def reading(self) -> Store:
+        """The store for a command that only looks: never created, and opened read-only where it cannot be written.
+
+        Raises:
+            NotFound: code `store`.
+        """
+        from unlearnkit.store import Store
+
+        if "store" not in self.__dict__:
+            try:
+                self.__dict__["store"] = Store.open(self.settings.store, create=False)
+            except UnlearnkitError as error:
+                if error.code != "read-only":
+                    raise
+                self.__dict__["store"] = Store.open(self.settings.store, readonly=True)
+        return self.store
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        from unlearnkit.plugins import plugins
+
+        found = plugins()
+        if self.settings.plugin_file is not None:
+            found.load_file(self.settings.plugin_file)
+        return found
+
+    def __enter__(self) -> Workplace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+            del self.__dict__["store"]
+
+    @contextmanager
+    def working(self, run: Run) -> Iterator[Run]:
+        """Hold a run while working on it, and record how that ends.
+
+        Raises:
+            UnlearnkitError: code `busy`, where another process works on it.
+        """
+        run = self.store.claim(run.id)
+        self.plugins.notify("run_started", run=run)
+        error: BaseException | None = None
+        try:
+            yield run
+        except BaseException as caught:
+            error = caught
+            self._record(run, caught)
+            raise
+        finally:
+            self.plugins.notify("run_finished", run=self.store.run(run.id), error=error)
+
+    def _record(self, run: Run, error: BaseException) -> None:
+        if isinstance(error, (KeyboardInterrupt, Interrupted)):
+            self.store.finish(run.id, "failed", error_code="interrupted", error="stopped by a signal")
+        elif isinstance(error, UnlearnkitError):
+            state: Any = "diverged" if error.code == "diverged" else "failed"
+            self.store.finish(run.id, state, error_code=error.code, error=error.message)
+        else:
+            text = f"{type(error).__name__}: {error}"
+            self.store.finish(run.id, "failed", error_code="internal", error=text)

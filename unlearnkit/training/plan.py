@@ -1,0 +1,71 @@
+"""Which samples each optimiser step sees, as a pure function of the plan and the epochs' orders.
+
+Nothing here remembers a position: step s belongs to epoch s // steps_per_epoch, and the retain samples of a step
+follow from the number of samples before it. So a run can start again at any step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unlearnkit.seeds import derive
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Length and shape of a run. An epoch is one pass over the first set (the forget set, or the training set)."""
+
+    n: int
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    grad_accum: int
+    lr: float
+    schedule: str
+    warmup: float
+    weight_decay: float
+    max_grad_norm: float
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        per_step = self.batch_size * self.grad_accum
+        return -(-self.n // per_step)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        whole = self.epochs * self.steps_per_epoch
+        return whole if self.max_steps is None else min(whole, self.max_steps)
+
+    def epoch(self, step: int) -> int:
+        return step // self.steps_per_epoch
+
+    def micro_batches(self, step: int, order: Sequence[int]) -> list[list[int]]:
+        """Rows of the first set, micro-batch by micro-batch, for one step of the epoch whose order this is."""
+        start = (step % self.steps_per_epoch) * self.batch_size * self.grad_accum
+        rows = [int(row) for row in order[start : start + self.batch_size * self.grad_accum]]
+        return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+
+    def companions(self, step: int, micro: int, size: int, n: int) -> list[int]:
+        """Rows of the retain set, of n samples, that go with a micro-batch: successive pieces of shuffled passes."""
+        start = step * self.batch_size * self.grad_accum + micro * self.batch_size
+        cycles = range(start // n, (start + size - 1) // n + 1)
+        shuffled = {c: np.random.default_rng(derive(self.seed, "retain", c)).permutation(n) for c in cycles}
+        return [int(shuffled[i // n][i % n]) for i in range(start, start + size)]
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step, a pure function of its number: linear warm-up, then constant, linear or cosine."""
+        warm = round(self.warmup * self.steps)
+        if step < warm:
+            return self.lr * (step + 1) / warm
+        if self.schedule == "constant":
+            return self.lr
+        left = 1 - (step - warm) / max(1, self.steps - warm)
+        return self.lr * (left if self.schedule == "linear" else 0.5 * (1 - float(np.cos(np.pi * left))))
+
+
+SCHEDULES = ("constant", "linear", "cosine")
