@@ -1,0 +1,50 @@
+"""What evaluating leaves behind: a value per sample and metric, generated texts, and the numbers over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from unlearnkit.store import schema
+from unlearnkit.store.base import Base, fields, put, record
+from unlearnkit.store.records import AggregateRow, Generation, Result
+
+T = TypeVar("T")
+
+
+class Results(Base):
+    def put_results(self, run_id: str, results: Sequence[Result], generations: Sequence[Generation] = ()) -> None:
+        """Store values, and the texts that they were read from, in one transaction."""
+        with self._write() as connection:
+            put(connection, schema.result, [fields(result, run=run_id) for result in results])
+            put(connection, schema.generation, [fields(text, run=run_id) for text in generations])
+
+    def results(self, run_id: str) -> list[Result]:
+        """A run's values, by split, metric and sample."""
+        return self._of(Result, schema.result, run_id)
+
+    def generations(self, run_id: str) -> list[Generation]:
+        """A run's texts, by split and sample."""
+        return self._of(Generation, schema.generation, run_id)
+
+    def put_aggregates(self, run_id: str, aggregates: Sequence[AggregateRow]) -> None:
+        rows = [fields(aggregate, run=run_id) for aggregate in aggregates]
+        with self._write() as connection:
+            put(connection, schema.aggregate, [{**row, "reference": row["reference"] or ""} for row in rows])
+
+    def aggregates(self, run_id: str, reference: str | None = None) -> list[AggregateRow]:
+        """A run's numbers by name; with `reference`, of those that need one only those held against it."""
+        table = schema.aggregate.c
+        query = sa.select(schema.aggregate).where(table.run == run_id)
+        if reference is not None:
+            query = query.where(table.reference.in_(["", reference]))
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(table.name, table.reference)).mappings().all()
+        return [record(AggregateRow, {**row, "reference": row["reference"] or None}) for row in rows]
+
+    def _of(self, kind: type[T], table: sa.Table, run_id: str) -> list[T]:
+        query = sa.select(table).where(table.c.run == run_id).order_by(*table.primary_key)
+        with self._read() as connection:
+            return [record(kind, row) for row in connection.execute(query).mappings()]
