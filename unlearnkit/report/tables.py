@@ -183,6 +183,15 @@ def _thirds(found: Findings) -> list[Table]:
     return tables
 
 
+def demo_tables(evaluations: Mapping[str, EvalReport]) -> list[Table]:
+    """The demo's last screen: what was forgotten, what was kept."""
+    table = _table("answers right, word for word (ROUGE-L recall)", "model", "of the forgotten", "of the kept", "utility")
+    for name, found in evaluations.items():
+        forget, retain = found.metrics["forget.rouge"], found.metrics["retain.rouge"]
+        _row(table, name, figure(forget.value), figure(retain.value), figure(found.aggregates["model_utility"].value))
+    return [table]
+
+
 def runs_table(runs: Sequence[Run]) -> Table:
     """Runs, one a line."""
     table = _table("", "run", "kind", "method", "state", "when", left=5)

@@ -1,0 +1,45 @@
+# What a person types, and what CI does: one target for each.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+
+.PHONY: demo test test-slow test-real real lint walkthrough clean
+
+demo: .venv/installed ## install, then forget eight made-up people with a tiny model
+	$(BIN)/unlearnkit demo
+
+test: .venv/tested ## install what tests need, and run the fast ones
+	$(BIN)/python -m pytest -m "not real and not slow"
+
+test-slow: .venv/tested ## tests that take minutes
+	$(BIN)/python -m pytest -m "slow and not real"
+
+test-real: .venv/tested ## tests on the real model; `make real` fetches it
+	$(BIN)/python -m pytest -m real
+
+real: .venv/installed ## fetch SmolLM2-135M-Instruct (94 MB) into the cache folder
+	$(BIN)/python -m unlearnkit.models.gguf fetch
+
+lint: .venv/tested ## style, types, and which room may see which
+	$(PIP) -e ".[lint]"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+walkthrough: .venv/installed ## write docs/walkthrough.md again (half an hour on two cores)
+	$(BIN)/python docs/walkthrough.py
+
+# torch first and pinned: its newest build pulls gigabytes that a CPU has no use for.
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) torch
+	$(PIP) -e .
+	touch $@
+
+.venv/tested: .venv/installed
+	$(PIP) -e ".[test]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist unlearnkit-demo .pytest_cache .mypy_cache .ruff_cache
