@@ -1,0 +1,109 @@
+"""A model folder appears whole or not at all: written beside its place, synced, then renamed into it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.models.load import quiet
+from unlearnkit.models.source import resolve
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    out: str | Path,
+    *,
+    card: str,
+    force: bool = False,
+) -> str:
+    """Write a transformers folder (safetensors, tokenizer, `card` as README.md) and return its fingerprint.
+
+    :raises BadInput: as `check_out`.
+    :raises UnlearnkitError: `write` where the folder cannot be written.
+    """
+    check_out(out, force)
+    try:
+        with new_folder(Path(out)) as folder:
+            write_model(model, tokenizer, folder, card=card)
+    except OSError as error:
+        raise UnlearnkitError(f"cannot write {out}: {error}", code="write") from error
+    return resolve(str(out)).fingerprint
+
+
+def check_out(out: str | Path, force: bool) -> None:
+    """Whether a model may be written to `out`: to be asked before any work is done.
+
+    :raises BadInput: `out` is empty, has a NUL, is a file, lies under one, or is a folder with something in
+        it. With `force`, a folder that holds a model may be replaced; nothing else ever is.
+    """
+    text = str(out)
+    # An empty path and "." are the same to pathlib.
+    if text in ("", ".") or "\0" in text:
+        raise BadInput(f"a folder to write to is needed, got {text!r}")
+    path = Path(out)
+    ancestor = next((parent for parent in [path, *path.parents] if parent.exists()), Path())
+    if not ancestor.is_dir():
+        raise BadInput(f"cannot write to {out}: {ancestor} is a file")
+    if ancestor != path or not any(path.iterdir()):
+        return
+    if not force:
+        raise BadInput(f"{out} is not empty", hint="choose another folder, or --force to replace the model in it")
+    if not (path / "config.json").is_file() or not any(path.glob("*.safetensors")):
+        raise BadInput(f"{out} holds something else than a model and is not replaced", hint="choose another folder")
+
+
+def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, card: str) -> None:
+    """Write model, tokenizer and card into an existing folder."""
+    _forget_quantisation(model)
+    with quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` at the end and replaces what was there. Where the block fails,
+    `target` is as before."""
+    target = target.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mark = secrets.token_hex(4)
+    temp, old = (target.with_name(f".{target.name}.{mark}.{kind}") for kind in ("tmp", "old"))
+    temp.mkdir()
+    try:
+        yield temp
+        for path in [*temp.rglob("*"), temp]:
+            _sync(path)
+        if target.exists():
+            target.rename(old)
+        temp.rename(target)
+        _sync(target.parent)
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _forget_quantisation(model: PreTrainedModel) -> None:
+    """A dequantised model still carries the marks of its file, and transformers refuses to save such a
+    model."""
+    for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
+        vars(model).pop(mark, None)
+    vars(model.config).pop("quantization_config", None)
