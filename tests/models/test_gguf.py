@@ -44,7 +44,7 @@ def tiny(made: Callable[..., Path], tmp_path: Path) -> Path:
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(64)
     writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(["<s>", "</s>", "<|endoftext|>", "ab", *(chr(ord("A") + i) for i in range(60))])
+    writer.add_token_list(["<s>", "</s>", "<unk>", "ab", *(chr(ord("A") + i) for i in range(60))])
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
@@ -70,7 +70,10 @@ def test_dequantised_weights_are_the_files(tiny: Path, made: Callable[..., Path]
     for name, value in original.items():
         assert live[name].allclose(value.half().float() if value.ndim > 1 else value, rtol=0, atol=0), name
     assert "quantization_config" not in json.loads((source.folder / "config.json").read_text())
-    assert load_tokenizer(source).convert_tokens_to_ids("</s>") == 1
+    tokenizer = load_tokenizer(source)
+    assert len(tokenizer) == 64
+    assert tokenizer.convert_tokens_to_ids(["<s>", "</s>", "ab"]) == [0, 1, 3]
+    assert tokenizer("ABab")["input_ids"] == [4, 5, 3]
 
 
 def test_the_second_time_nothing_is_converted(tiny: Path) -> None:

@@ -15,7 +15,6 @@ from unlearnkit.models import (
     check_out,
     load_model,
     load_tokenizer,
-    model_card,
     resolve,
     save_model,
     weights_fingerprint,
@@ -102,21 +101,3 @@ def test_a_killed_write_leaves_nothing_under_the_name(tmp_path: Path) -> None:
     with new_folder(target) as folder:
         (folder / "whole").write_text("y")
     assert [path.name for path in target.iterdir()] == ["whole"]
-
-
-def test_a_card_names_run_data_and_options(made: Callable[..., Path]) -> None:
-    base = resolve(str(made(tie_word_embeddings=True)))
-    card = model_card(
-        base,
-        run="01J",
-        kind="unlearn",
-        method="npo",
-        options={"beta": 0.1, "note": "a|b\n`c`"},
-        data={"forget": "f" * 64},
-    )
-    front, body = card.split("---\n")[1:]
-    assert "library_name: transformers" in front
-    for text in ("01J", "npo", base.fingerprint, "f" * 64, "| option beta | `0.1` |"):
-        assert text in body
-    table = [line for line in body.splitlines() if line.startswith("| ")]
-    assert all(line.replace("\\|", "").count("|") == 3 for line in table)

