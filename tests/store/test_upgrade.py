@@ -24,7 +24,7 @@ from unlearnkit.store.records import ScoreRow, StepRow
 from .making import a_run, all_succeed, fork
 from .schema_text import made
 
-SECOND = '''
+SECOND = """
 import sqlalchemy as sa
 from alembic import op
 
@@ -40,7 +40,7 @@ def upgrade():
         batch.add_column(sa.Column("licence", sa.Text()))
         batch.alter_column("label", new_column_name="name")
     op.execute("UPDATE model SET extra0 = 'x'")
-'''
+"""
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_migration_that_loses_rows_is_taken_back(path: Path, next_version: Cal
 def test_a_migration_that_breaks_a_reference_is_taken_back(path: Path, next_version: Callable[[str], Path]):
     filled(path)
     before = dump(path)
-    next_version(SECOND + '    op.execute("UPDATE run_dataset SET dataset = \'gone\'")\n')
+    next_version(SECOND + "    op.execute(\"UPDATE run_dataset SET dataset = 'gone'\")\n")
     with pytest.raises(UnlearnkitError) as caught:
         Store.open(path)
     assert caught.value.code == "upgrade"
@@ -171,23 +171,25 @@ def test_a_migration_that_breaks_a_reference_is_taken_back(path: Path, next_vers
 
 
 def test_killed_in_the_middle(path: Path, next_version: Callable[[str], Path]):
-    """Twelve kills, spread over the whole upgrade: the store is as before or as after, never in between."""
+    """Ten kills, spread over the whole upgrade: the store is as before or as after, never in between."""
     filled(path)
     original = path.read_bytes()
     before = dump(path)
-    slow = SECOND.replace("    for n in range(8):\n", "    import time\n    for n in range(8):\n        time.sleep(0.01)\n")
+    slow = SECOND.replace(
+        "    for n in range(8):\n", "    import time\n    for n in range(8):\n        time.sleep(0.01)\n"
+    )
     next_version(slow)
 
     upgrade.to_newest(connect.locate(path))
     after = [line for line in dump(path) if "upgraded" not in line]
 
     outcomes = set()
-    for n in range(12):
+    for n in range(10):
         for file in path.parent.glob("unlearnkit.db*"):
             file.unlink()
         path.write_bytes(original)
         child = fork(lambda: upgrade.to_newest(connect.locate(path)))
-        time.sleep(0.02 + 0.02 * n)
+        time.sleep(0.02 + 0.025 * n)
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         now = [line for line in dump(path) if "upgraded" not in line]

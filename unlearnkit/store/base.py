@@ -37,8 +37,9 @@ class Base:
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        """One moment of the store."""
-        with connect.plainly(self._place), connect.reading(self._engine).begin() as connection:
+        """One moment of the store. Ends without a commit, which a damaged file refuses even to a reader."""
+        with connect.plainly(self._place), connect.reading(self._engine).connect() as connection:
+            connection.begin()
             yield connection
 
     @contextmanager

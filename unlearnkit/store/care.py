@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
+from unlearnkit.errors import UnlearnkitError
 from unlearnkit.store import connect, recognise, schema
 from unlearnkit.store.base import Base, referenced
 from unlearnkit.store.records import Finding
@@ -44,11 +45,14 @@ class Care(Base):
 
         Reads every block and file. `full` also holds each index against its table."""
         found: list[Finding] = []
-        with self._read() as connection:
-            if self.path:
-                found += _database(connect.raw(connection), full)
-            found += _blocks(connection)
-            found += self._checkpoints(connection)
+        for part in (partial(self._database, full), _blocks, self._checkpoints):
+            try:
+                with self._read() as connection:
+                    found += part(connection)
+            except UnlearnkitError as error:
+                if error.code != "corrupt":
+                    raise
+                found.append(Finding("corrupt", error.message))
         return found
 
     def _bytes(self) -> int | None:
@@ -57,6 +61,19 @@ class Care(Base):
         parts = [self.path, self.path.with_name(self.path.name + "-wal")]
         return sum(part.stat().st_size for part in parts if part.exists())
 
+    def _database(self, full: bool, connection: sa.Connection) -> Iterator[Finding]:
+        if self.path is None:
+            return
+        sqlite = connect.raw(connection)
+        for (line,) in sqlite.execute(f"PRAGMA {'integrity_check' if full else 'quick_check'}"):
+            if line != "ok":
+                yield Finding("corrupt", line)
+        for table, row, parent, _ in sqlite.execute("PRAGMA foreign_key_check"):
+            where = table if row is None else f"{table} row {row}"
+            yield Finding("reference", f"{where} refers to a {parent} that is not there")
+        for difference in recognise.compare(sqlite, schema.revisions()[-1]):
+            yield Finding("schema", difference)
+
     def _checkpoints(self, connection: sa.Connection) -> Iterator[Finding]:
         used = referenced(connection)
         for sha in sorted(used):
@@ -64,20 +81,6 @@ class Care(Base):
                 yield Finding("checkpoint", problem)
         for sha in sorted(set(self.files.stored()) - used):
             yield Finding("orphan", f"no run refers to file {sha[:12]}…", harmless=True)
-
-
-def _database(connection: sqlite3.Connection, full: bool) -> Iterator[Finding]:
-    try:
-        for (line,) in connection.execute(f"PRAGMA {'integrity_check' if full else 'quick_check'}"):
-            if line != "ok":
-                yield Finding("corrupt", line)
-        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-            where = table if row is None else f"{table} row {row}"
-            yield Finding("reference", f"{where} refers to a {parent} that is not there")
-        for difference in recognise.compare(connection, schema.revisions()[-1]):
-            yield Finding("schema", difference)
-    except sqlite3.DatabaseError as error:
-        yield Finding("corrupt", str(error))
 
 
 def _blocks(connection: sa.Connection) -> Iterator[Finding]:

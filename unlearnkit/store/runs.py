@@ -43,6 +43,12 @@ class Runs(Base):
             same = (RUN.kind == run.kind) & (RUN.identity == run.identity)
             return self._one(connection, sa.select(schema.run).where(same)), new
 
+    def find(self, kind: str, identity: str) -> Run | None:
+        """The run of that kind and identity, where there is one."""
+        query = sa.select(schema.run).where((RUN.kind == kind) & (RUN.identity == identity))
+        with self._read() as connection:
+            return next(iter(self._runs(connection, query)), None)
+
     def claim(self, run_id: str) -> Run:
         """Take a run for this process: it is running from now on, and others see by whom.
 

@@ -1,0 +1,143 @@
+"""Processes that are killed, and processes that get into each other's way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+import torch
+
+from unlearnkit.contracts import Unit
+from unlearnkit.errors import UnlearnkitError
+from unlearnkit.store import Store, schema
+from unlearnkit.store.records import ScoreRow
+
+from .making import a_run, all_succeed, draft, fork
+
+
+def test_no_acknowledged_write_is_lost(path: Path):
+    """Two writers a round tell of each commit through a pipe and are killed: 20 kills."""
+    with Store.open(path) as store:
+        run = a_run(store).id
+    acknowledged: set[tuple[int, int]] = set()
+    rng = np.random.default_rng(0)
+    for round_ in range(10):
+        children, pipes = [], []
+        for writer in (2 * round_, 2 * round_ + 1):
+            reading, writing = os.pipe()
+
+            def work(writer: int = writer, writing: int = writing) -> None:
+                with Store.open(path) as store:
+                    for shard in range(1_000_000):
+                        store.put_block("si", Unit(writer, 1, shard), np.full((50, 2), writer + shard / 7))
+                        os.write(writing, shard.to_bytes(4, "little"))
+
+            children.append((writer, fork(work)))
+            os.close(writing)
+            pipes.append(reading)
+        time.sleep(0.1 + 0.2 * rng.random())
+        for (writer, child), pipe in zip(children, pipes, strict=True):
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
+            with os.fdopen(pipe, "rb") as told:
+                text = told.read()
+            acknowledged |= {(writer, int.from_bytes(text[i : i + 4], "little")) for i in range(0, len(text) - 3, 4)}
+    assert len(acknowledged) > 100, "the writers hardly came to write"
+    with Store.open(path) as store:
+        stored = store.blocks("si")
+        for writer, shard in acknowledged:
+            assert (stored[Unit(writer, 1, shard)] == writer + shard / 7).all()
+        assert [f for f in store.check(full=True) if not f.harmless] == []
+        # What was stored but not yet told of is at most one block a kill.
+        assert len(stored) - len(acknowledged) <= 20
+        assert store.run(run).state == "created"
+
+
+def test_no_update_is_lost(path: Path):
+    """Four processes each add one to the same number 100 times, reading it in the transaction that writes it."""
+    with Store.open(path) as store:
+        run = a_run(store).id
+        store.put_scores(run, [ScoreRow("counter", 0.0, None, 0)])
+
+    def work() -> None:
+        with Store.open(path) as mine:
+            for _ in range(100):
+                with mine._write() as connection:
+                    n = connection.scalar(sa.select(schema.score.c.n))
+                    connection.execute(sa.update(schema.score).values(n=n + 1))
+
+    all_succeed([fork(work) for _ in range(4)])
+    with Store.open(path) as store:
+        assert store.scores(run)["counter"].n == 400
+
+
+def test_one_of_many_makes_the_run_and_one_gets_it(path: Path, tmp_path: Path):
+    with Store.open(path) as store:
+        a_run(store)
+    outcomes = tmp_path / "outcomes"
+    outcomes.mkdir()
+
+    def work(n: int) -> None:
+        with Store.open(path) as mine:
+            run, new = mine.begin(draft("contested"))
+            try:
+                mine.claim(run.id)
+                got = True
+            except UnlearnkitError as error:
+                assert error.code == "busy"
+                got = False
+            (outcomes / f"{n}-{run.id}-{int(new)}{int(got)}").touch()
+            while len(list(outcomes.iterdir())) < 6:
+                time.sleep(0.01)
+
+    all_succeed([fork(lambda n=n: work(n)) for n in range(6)])
+    told = [file.name.split("-") for file in outcomes.iterdir()]
+    assert len({run for _, run, _ in told}) == 1
+    assert sum(flags[0] == "1" for *_, flags in told) == 1
+    assert sum(flags[1] == "1" for *_, flags in told) == 1
+
+
+def test_a_forked_child_does_not_share_the_parents_connection(store: Store):
+    run = a_run(store).id
+
+    def work() -> None:
+        for n in range(20):
+            store.event(run, "child", str(n))
+
+    children = [fork(work) for _ in range(2)]
+    for n in range(20):
+        store.event(run, "parent", str(n))
+    all_succeed(children)
+    assert len(store.events(run)) == 60
+    assert store.check() == []
+
+
+def test_killed_saves_are_collected_at_the_next_opening(path: Path):
+    with Store.open(path) as store:
+        area = store.files
+        area.save({"x": torch.ones(1)})
+    reading, writing = os.pipe()
+
+    def work() -> None:
+        real = os.fsync
+
+        def stuck(handle: int) -> None:
+            os.write(writing, b"x")
+            signal.pause()
+            real(handle)
+
+        os.fsync = stuck
+        area.save({"x": torch.ones(1000)})
+
+    child = fork(work)
+    os.read(reading, 1)
+    assert len(list(area.root.glob(".tmp-*"))) == 1
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    Store.open(path).close()
+    assert list(area.root.glob(".tmp-*")) == []
+    assert len(area.stored()) == 1
