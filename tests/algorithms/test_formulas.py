@@ -60,9 +60,7 @@ class BigramStep(Step):
         return torch.tensor(REFERENCE, dtype=torch.float64)
 
 
-def nll(
-    table: np.ndarray, texts: list[tuple[list[int], int]]
-) -> tuple[list[float], list[int], list[np.ndarray]]:
+def nll(table: np.ndarray, texts: list[tuple[list[int], int]]) -> tuple[list[float], list[int], list[np.ndarray]]:
     """Each sample's nll, number of label tokens, and d nll / d table."""
     losses, sizes, slopes = [], [], []
     for ids, start in texts:

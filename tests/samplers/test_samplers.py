@@ -15,9 +15,7 @@ DRAWS = 12_000
 
 
 def counts(scores: np.ndarray, epochs: int) -> np.ndarray:
-    orders = [
-        MRDSampler().order(len(scores), scores, e, np.random.default_rng([7, e])) for e in range(epochs)
-    ]
+    orders = [MRDSampler().order(len(scores), scores, e, np.random.default_rng([7, e])) for e in range(epochs)]
     return np.bincount(np.concatenate(orders), minlength=len(scores))
 
 

@@ -98,8 +98,6 @@ class TestModelUtility(AggregateContract):
 
 
 def test_every_builtin_is_held_to_its_contract():
-    tested = {
-        case.plugin for case in globals().values() if isinstance(case, type) and hasattr(case, "plugin")
-    }
+    tested = {case.plugin for case in globals().values() if isinstance(case, type) and hasattr(case, "plugin")}
     builtin = Plugins(entry_points=())
     assert tested == {builtin.resolve(kind, name) for kind in KINDS for name in builtin.offers(kind)}

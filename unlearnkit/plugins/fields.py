@@ -72,9 +72,7 @@ def arguments(label: str, plugin: type, given: Mapping[str, object]) -> dict[str
     for name, (field, annotation) in known.items():
         if name not in given and _default(field) is MISSING:
             expected = words(annotation, about(field.metadata))
-            raise BadInput(
-                f"{label} needs -o {name}=…: {expected}", hint=about(field.metadata).help, code="option"
-            )
+            raise BadInput(f"{label} needs -o {name}=…: {expected}", hint=about(field.metadata).help, code="option")
     return {name: _converted(name, value, *known[name]) for name, value in given.items()}
 
 

@@ -53,9 +53,7 @@ def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
 
 def _no(what: str, name: str, known: list[str]) -> str:
     meant = nearest(name, known)
-    return f'no {what} "{name}"' + (
-        f', did you mean "{meant}"?' if meant else f"; there are: {', '.join(known)}"
-    )
+    return f'no {what} "{name}"' + (f', did you mean "{meant}"?' if meant else f"; there are: {', '.join(known)}")
 
 
 def offers_of(manager: pluggy.PluginManager, distribution: str, version: str) -> Iterator[Offer]:
@@ -75,7 +73,5 @@ def offers_of(manager: pluggy.PluginManager, distribution: str, version: str) ->
                 if not (isinstance(name, str) and _NAME.fullmatch(name)):
                     raise UnlearnkitError(f"{hook}: {name!r} is no name (lower case, digits, . _ -)")
                 if not (isinstance(target, type) or (isinstance(target, str) and _TARGET.fullmatch(target))):
-                    raise UnlearnkitError(
-                        f'{hook}: "{name}" must be "module:Class" or a class, not {target!r}'
-                    )
+                    raise UnlearnkitError(f'{hook}: "{name}" must be "module:Class" or a class, not {target!r}')
                 yield Offer(name, kind, target, distribution, version)

@@ -58,9 +58,7 @@ class Plugins:
         self._broken: list[Broken] = []
         self._complained: set[tuple[str, str]] = set()
         self._admit(GROUP, "unlearnkit", _version("unlearnkit"), lambda: builtin)
-        installed = list(
-            importlib.metadata.entry_points(group=GROUP) if entry_points is None else entry_points
-        )
+        installed = list(importlib.metadata.entry_points(group=GROUP) if entry_points is None else entry_points)
         wanted = None if subset is None else list(subset)
         for point in installed:
             if wanted is None or point.name in wanted:
@@ -111,9 +109,7 @@ class Plugins:
         try:
             plugin = pkgutil.resolve_name(target) if isinstance(target, str) else target
         except (Exception, SystemExit) as error:
-            raise UnlearnkitError(
-                f"{label} cannot be loaded: {cause_of(error)}", code="plugin-broken"
-            ) from error
+            raise UnlearnkitError(f"{label} cannot be loaded: {cause_of(error)}", code="plugin-broken") from error
         if flaw := _flaw(plugin, KINDS[kind]):
             raise UnlearnkitError(f"{label}: {target} {flaw}", code="plugin-contract")
         return plugin
@@ -182,7 +178,7 @@ class Plugins:
             check_hooks(manager, plugin)
             manager.register(plugin, name)
             offers = list(offers_of(manager, distribution or name, version))
-            self._shared.register(plugin, f"{distribution}:{name}")
+            self._shared.register(plugin)
         except (Exception, SystemExit) as error:
             self._refuse(Broken(name, distribution, version, cause_of(error)), error)
         else:

@@ -26,9 +26,7 @@ class AggregateContract(Contract):
     def combine(self, columns: Columns, reference: Columns | None) -> float | Undefined:
         """The checked number."""
         value: float | Undefined = self.make().combine(columns, reference)
-        assert isinstance(value, Undefined) or math.isfinite(value), (
-            f"{value} is neither finite nor Undefined"
-        )
+        assert isinstance(value, Undefined) or math.isfinite(value), f"{value} is neither finite nor Undefined"
         return value
 
     def test_a_number_where_all_is_measured(self) -> None:

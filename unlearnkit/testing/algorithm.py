@@ -63,9 +63,7 @@ class AlgorithmContract(Contract):
         assert _process_state() == process, "losses() changed a global setting of torch"
         for name, tensor in at.model.state_dict().items():
             assert torch.equal(tensor, before[name]), f"losses() changed {name}"
-        assert all(p.grad is None for p in at.model.parameters()), (
-            "losses() ran a backward pass into the weights"
-        )
+        assert all(p.grad is None for p in at.model.parameters()), "losses() ran a backward pass into the weights"
 
 
 def _process_state() -> tuple[object, ...]:

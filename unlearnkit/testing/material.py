@@ -138,9 +138,7 @@ def probe(needs: Iterable[Need], n: int = 5) -> Probe:
     return Probe(samples, **{name: values for name, values in found.items() if name in wanted})  # type: ignore[arg-type]
 
 
-def columns(
-    metrics: Iterable[str], splits: Iterable[str], n: int = 20, seed: int = 0
-) -> dict[tuple[str, str], Column]:
+def columns(metrics: Iterable[str], splits: Iterable[str], n: int = 20, seed: int = 0) -> dict[tuple[str, str], Column]:
     """Stored values in 0 … 1 for every metric on every split."""
     rng = np.random.default_rng(seed)
     made = {}

@@ -63,6 +63,4 @@ class MetricContract(Contract):
 def _picked(probe: Probe, rows: Sequence[int]) -> Probe:
     """The probe of some of its samples."""
     lists = {field.name: getattr(probe, field.name) for field in fields(probe)}
-    return replace(
-        probe, **{name: [kept[row] for row in rows] for name, kept in lists.items() if kept is not None}
-    )
+    return replace(probe, **{name: [kept[row] for row in rows] for name, kept in lists.items() if kept is not None})

@@ -60,9 +60,7 @@ class ScorerContract(Contract):
             before = _weights(bench)
             self.measured(bench, self.units(bench), stop)
             after = _weights(bench)
-            assert all(torch.equal(after[name], before[name]) for name in before), (
-                f"closed after {stop} units"
-            )
+            assert all(torch.equal(after[name], before[name]) for name in before), f"closed after {stop} units"
 
     def test_interrupted_and_resumed_gives_the_same_bits(self) -> None:
         whole = material.bench()
@@ -80,9 +78,7 @@ class ScorerContract(Contract):
         assert len(scores) == sum(len(batch) for shard in bench.shards for batch in shard)
         for score in scores:
             assert score.value is None or math.isfinite(score.value)
-            assert score.value is not None or score.status != "ok", (
-                "a missing value needs a status that says why"
-            )
+            assert score.value is not None or score.status != "ok", "a missing value needs a status that says why"
             assert score.stderr is None or score.stderr >= 0
 
     def test_reliability_is_a_correlation(self) -> None:

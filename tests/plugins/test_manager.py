@@ -1,0 +1,253 @@
+"""Finding plugins: what is offered, what is broken and why, and that nothing is imported before its time."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unlearnkit.contracts import KINDS
+from unlearnkit.errors import NotFound, UnlearnkitError
+from unlearnkit.hookspecs import hookimpl
+from unlearnkit.plugins import Plugins, plugins
+
+GOOD = """
+    @dataclass
+    class Mine(Algorithm):
+        '''Mine.'''
+        def losses(self, step):
+            return {}
+
+    @hookimpl
+    def register_algorithms():
+        return {"mine": f"{__name__}:Mine"}
+"""
+
+
+def only_broken(found: Plugins) -> str:
+    (broken,) = found.broken()
+    return str(broken)
+
+
+def test_builtins_are_offered_in_their_order():
+    offers = Plugins(entry_points=()).offers("algorithm")
+    assert list(offers) == ["ga", "graddiff", "npo", "simnpo"]
+    assert {offer.distribution for offer in offers.values()} == {"unlearnkit"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_builtin_name_leads_to_a_class_of_its_kind(kind: str):
+    found = Plugins(entry_points=())
+    for name in found.offers(kind):
+        assert issubclass(found.resolve(kind, name), KINDS[kind])
+
+
+def test_listing_and_looking_up_import_nothing_heavy():
+    code = """
+import sys
+from unlearnkit.contracts import KINDS
+from unlearnkit.plugins import plugins
+for kind in KINDS:
+    plugins().offers(kind)
+heavy = {"torch", "transformers", "datasets", "accelerate", "sqlalchemy", "pydantic", "numpy"}
+sys.exit(", ".join(heavy & set(sys.modules)) or 0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_plugins_class_is_imported_when_it_is_used(install, tmp_path: Path):
+    point = install("lazy", '@hookimpl\ndef register_algorithms(): return {"lazy": "lazy_class:Lazy"}')
+    source = "from lazy import *\n@dataclass\nclass Lazy(Algorithm):\n    def losses(self, step): return {}\n"
+    (tmp_path / "lazy_class.py").write_text(source)
+    found = Plugins([point])
+    assert found.offers("algorithm")["lazy"].distribution == "lazy"
+    assert "lazy_class" not in sys.modules
+    assert found.resolve("algorithm", "lazy").__name__ == "Lazy"
+
+
+def test_process_wide_plugins_are_found_once():
+    assert plugins() is plugins()
+
+
+# What can be wrong with a plugin, and what is said of it.
+FLAWS = {
+    "import_error": ("import nowhere", "No module named 'nowhere'"),
+    "exit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "crash": ("1 / 0", "ZeroDivisionError: division by zero"),
+    "misspelt_hook": (
+        "@hookimpl\ndef register_algoritms(): return {}",
+        'no hook "register_algoritms", did you mean "register_algorithms"?',
+    ),
+    "wrong_argument": (
+        "@hookimpl\ndef step_finished(run, stp): ...",
+        'in step_finished: no argument "stp", did you mean "step"?',
+    ),
+    "no_hook": ("def register_algorithms(): return {}", "it implements no hook; mark its functions with"),
+    "hook_raises": ("@hookimpl\ndef register_metrics(): raise OSError('no disk')", "OSError: no disk"),
+    "forgotten_return": ("@hookimpl\ndef register_scorers(): pass", "register_scorers must return a mapping"),
+    "not_a_target": (
+        '@hookimpl\ndef register_samplers(): return {"x": "pkg.mod.Class"}',
+        '"x" must be "module:Class" or a class, not \'pkg.mod.Class\'',
+    ),
+    "not_a_name": ('@hookimpl\ndef register_samplers(): return {"[/x]": "a:B"}', "'[/x]' is no name"),
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_broken_plugin_is_left_out_and_warned_of_once(install, flaw: str, caplog: pytest.LogCaptureFixture):
+    source, cause = FLAWS[flaw]
+    found = Plugins([install(flaw, source), install("good", GOOD)])
+    assert only_broken(found).startswith(f'plugin "{flaw}" not loaded: ')
+    assert cause in only_broken(found)
+    assert "mine" in found.offers("algorithm")
+    for kind in KINDS:
+        found.offers(kind)
+    assert caplog.messages == [only_broken(found)]
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_strict_makes_a_broken_plugin_an_error(install, flaw: str):
+    source, cause = FLAWS[flaw]
+    with pytest.raises(UnlearnkitError, match="not loaded") as caught:
+        Plugins([install(flaw, source)], strict=True)
+    assert caught.value.code == "plugin-broken"
+    assert cause in caught.value.message
+
+
+def test_a_broken_plugin_asked_for_by_name_gives_its_cause(install):
+    found = Plugins([install("torn", "import nowhere")])
+    with pytest.raises(UnlearnkitError, match="No module named 'nowhere'") as caught:
+        found.resolve("algorithm", "torn")
+    assert caught.value.exit_code == 1
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(NotFound) as caught:
+        Plugins(entry_points=()).resolve("algorithm", "nop")
+    assert (caught.value.message, caught.value.hint) == ('no algorithm "nop"', 'did you mean "npo"?')
+    assert (caught.value.code, caught.value.exit_code) == ("plugin", 3)
+
+
+def test_an_unknown_name_with_nothing_near_lists_all_and_what_is_broken(install):
+    with pytest.raises(NotFound) as caught:
+        Plugins([install("torn", "import nowhere")]).resolve("sampler", "zzz")
+    assert caught.value.hint == ("there are: uniform, mrd; plugin \"torn\" not loaded: No module named 'nowhere'")
+
+
+def test_a_builtin_cannot_be_shadowed(install):
+    found = Plugins([install("twin", '@hookimpl\ndef register_algorithms(): return {"npo": "twin:Mine"}')])
+    for use in (lambda: found.offers("algorithm"), lambda: found.resolve("algorithm", "ga")):
+        with pytest.raises(UnlearnkitError) as caught:
+            use()
+        assert caught.value.code == "duplicate-plugin"
+        assert "unlearnkit" in caught.value.message
+        assert "twin" in caught.value.message
+    assert found.offers("sampler")
+
+
+def test_two_plugins_of_one_name_are_both_named(install):
+    found = Plugins([install("one", GOOD), install("two", GOOD)])
+    with pytest.raises(UnlearnkitError, match='"mine" comes from both one and two'):
+        found.offers("algorithm")
+
+
+def test_subset_picks_entry_points_and_leaves_others_unimported(install):
+    points = [install("one", GOOD), install("two", GOOD)]
+    assert Plugins(points, subset=["two"]).offers("algorithm")["mine"].distribution == "two"
+    assert "one" not in sys.modules
+    assert "mine" not in Plugins(points, subset=[]).offers("algorithm")
+
+
+def test_subset_of_what_is_not_installed_is_broken():
+    assert only_broken(Plugins((), subset=["gone"])) == ('plugin "gone" not loaded: no such entry point is installed')
+
+
+TARGETS = {
+    "missing": ("", "targets:Missing", "plugin-broken"),
+    "raises": ("", "targets_that_are_not_there:X", "plugin-broken"),
+    "function": ("def f(): ...", "targets:f", "plugin-contract"),
+    "other_kind": ("@dataclass\nclass S(Sampler):\n    def order(self, *a): ...", "targets:S", "plugin-contract"),
+    "no_dataclass": ("class A(Algorithm):\n    def losses(self, step): ...", "targets:A", "plugin-contract"),
+    "undecorated_heir": (
+        "@dataclass\nclass A(Algorithm):\n    def losses(self, step): ...\nclass B(A):\n    beta: float = 1",
+        "targets:B",
+        "plugin-contract",
+    ),
+    "abstract": ("@dataclass\nclass A(Algorithm):\n    beta: float = 1", "targets:A", "plugin-contract"),
+}
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_a_target_that_is_no_plugin_is_refused_when_used(install, case: str):
+    source, target, code = TARGETS[case]
+    point = install("targets", f"{source}\n@hookimpl\ndef register_algorithms(): return {{'x': '{target}'}}")
+    found = Plugins([point])
+    assert "x" in found.offers("algorithm")
+    with pytest.raises(UnlearnkitError, match=r'algorithm "x" \(targets\)') as caught:
+        found.resolve("algorithm", "x")
+    assert caught.value.code == code
+
+
+def test_a_file_is_loaded_only_when_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "unlearnkit_plugins.py"
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "from unlearnkit.contracts import Algorithm\nfrom unlearnkit.hookspecs import hookimpl\n"
+        "@dataclass\nclass Local(Algorithm):\n    '''Local.'''\n    beta: float = 0.5\n"
+        "    def losses(self, step): ...\n"
+        "@hookimpl\ndef register_algorithms(): return {'local': Local}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    found = Plugins(entry_points=())
+    assert "local" not in found.offers("algorithm")
+    found.load_file(file)
+    assert found.offers("algorithm")["local"].distribution == str(file)
+    assert found.build("algorithm", "local", {"beta": "0.25"}).beta == 0.25
+
+
+def test_a_file_that_is_not_there_or_broken(tmp_path: Path):
+    found = Plugins(entry_points=())
+    with pytest.raises(NotFound):
+        found.load_file(tmp_path / "none.py")
+    (tmp_path / "bad.py").write_text("def (")
+    found.load_file(tmp_path / "bad.py")
+    assert "SyntaxError" in only_broken(found)
+
+
+class Tracker:
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    @hookimpl
+    def step_finished(self, step: int) -> None:
+        self.seen.append(step)
+
+
+class Failing:
+    @hookimpl
+    def step_finished(self) -> None:
+        raise RuntimeError("no server")
+
+
+def test_a_failing_tracker_is_logged_once_and_silences_nobody(caplog: pytest.LogCaptureFixture):
+    before, after = Tracker(), Tracker()
+    found = Plugins(entry_points=(), extra=[before, Failing(), after])
+    with caplog.at_level(logging.WARNING):
+        for step in (1, 2):
+            found.notify("step_finished", run=None, step=step, terms={})
+    assert before.seen == after.seen == [1, 2]
+    assert caplog.messages == ['plugin "Failing" failed in step_finished: RuntimeError: no server']
+
+
+def test_first_result_of_a_loading_hook_counts():
+    class Loader:
+        @hookimpl
+        def load_dataset(self, source: str) -> list[dict[str, str]] | None:
+            return [{"answer": "found"}] if source == "mine:x" else None
+
+    found = Plugins(entry_points=(), extra=[Loader()])
+    assert found.hook.load_dataset(source="mine:x", split=None) == [{"answer": "found"}]
+    assert found.hook.load_dataset(source="other:x", split=None) is None
