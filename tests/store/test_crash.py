@@ -105,8 +105,11 @@ def test_a_forked_child_does_not_share_the_parents_connection(store: Store):
     run = a_run(store).id
 
     def work() -> None:
+        assert store._engine.pool.checkedin() == 0
         for n in range(20):
             store.event(run, "child", str(n))
+
+    assert store._engine.pool.checkedin() == 1
 
     children = [fork(work) for _ in range(2)]
     for n in range(20):
