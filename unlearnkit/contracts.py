@@ -163,6 +163,8 @@ class Score:
     stderr: float | None = None
     n: int = 1
     status: str = "ok"
+    clamped: int = 0
+    """Label tokens whose log-probability was clamped, where the measure divides by it."""
 
 
 class Bench(ABC):

@@ -1,7 +1,7 @@
 """The one family of errors that the kit raises on purpose.
 
 Each says what is wrong and where (`message`), what to do about it (`hint`) and a stable `code` for programs. The
-command line catches the family once and turns it into two lines on stderr and an exit code; nothing else formats errors.
+command line catches the family once and makes two lines on stderr and an exit code of it; nothing else formats errors.
 """
 
 from __future__ import annotations

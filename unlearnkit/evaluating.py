@@ -6,14 +6,14 @@ sorted by length, and its generations come from one batch. A chunk whose rows ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from unlearnkit.contracts import Column, Metric, Probe, Sample, TokenScores, Undefined
+from unlearnkit.contracts import Column, Metric, Need, Probe, Sample, TokenScores, Undefined
 from unlearnkit.data.collate import collate, plan, prompts
 from unlearnkit.data.encode import Encoded, Template, encode
 from unlearnkit.errors import UnlearnkitError
@@ -42,7 +42,7 @@ class Evaluator:
         self._device = next(self.model.parameters()).device
         self._pad = pad_id(self.tokenizer)
 
-    def probe(self, samples: Sequence[Sample], needs: set[str]) -> Probe:
+    def probe(self, samples: Sequence[Sample], needs: Collection[Need]) -> Probe:
         """All that `needs` names ("answer", "paraphrases", "wrong", "generation") about some samples."""
         texts: list[tuple[str, str]] = []
         where: dict[str, list[list[int]]] = {}
@@ -144,10 +144,8 @@ def measure(
             continue
         probe = evaluator.probe(chunk, needs)
         rows = [row for name, metric in metrics.items() for row in measured(name, metric, split, probe)]
-        texts = [
-            Generation(split, s.id, text) for s, text in zip(chunk, probe.generation or (), strict=False)
-        ]
-        store.put_results(run, rows, texts)
+        texts = [Generation(split, s.id, text) for s, text in zip(chunk, probe.generation or (), strict=False)]
+        store.put_results(run, rows, texts if keep_text else ())
         store.beat(run)
         computed += len(chunk)
         progress.advance(len(chunk))

@@ -7,6 +7,7 @@ come from the batch (which has them from lengths and templates), are shifted her
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -64,12 +65,12 @@ def _sharpened(logprobs: Tensor, logits: Tensor, targets: Tensor, mask: Tensor) 
 def _logits_at(model: nn.Module, batch: Batch, columns: Tensor) -> Tensor:
     """Logits [B, K, V] that predict the tokens *after* `columns`, with the model's own head and scaling."""
     inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
-    if _keeps_logits(type(model)):
+    if _keeps_logits(type(model).forward):
         logits: Tensor = model(**inputs, logits_to_keep=columns).logits
         return logits
     return model(**inputs).logits[:, columns]  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=8)
-def _keeps_logits(model_class: type) -> bool:
-    return "logits_to_keep" in inspect.signature(model_class.forward).parameters
+def _keeps_logits(forward: Callable[..., object]) -> bool:
+    return "logits_to_keep" in inspect.signature(forward).parameters

@@ -112,7 +112,9 @@ def measure(
     return len(todo)
 
 
-def reduce(store: Store, series: str, scorer: Scorer, encoded: Sequence[Encoded], batch_size: int) -> tuple[list[Score], float | None]:
+def reduce(
+    store: Store, series: str, scorer: Scorer, encoded: Sequence[Encoded], batch_size: int
+) -> tuple[list[Score], float | None]:
     """Scores in the samples' order and the ranking's reliability, from stored units alone."""
     shards = rows_by_shard(encoded, batch_size)
     wanted = set(scorer.units(len(shards)))

@@ -52,9 +52,7 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None 
     found: dict[str, tuple[Any, str]] = {}
     for key, value, where in (*_from_file(folder / FILE), *_from_environment(environ)):
         found[key] = (value, where)
-    return replace(
-        Settings(), **{key: _converted(key, value, where) for key, (value, where) in found.items()}
-    )
+    return replace(Settings(), **{key: _converted(key, value, where) for key, (value, where) in found.items()})
 
 
 def _from_file(path: Path) -> list[tuple[str, Any, str]]:
@@ -72,9 +70,7 @@ def _from_file(path: Path) -> list[tuple[str, Any, str]]:
     lines = text.splitlines()
     rows = []
     for key, value in table.items():
-        line = next(
-            (i for i, text in enumerate(lines, 1) if text.split("=")[0].strip().strip('"[]') == key), 1
-        )
+        line = next((i for i, text in enumerate(lines, 1) if text.split("=")[0].strip().strip('"[]') == key), 1)
         rows.append((_known(key, f"{path.name}:{line}: {key}"), value, f"{path.name}:{line}: {key}"))
     return rows
 

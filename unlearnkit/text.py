@@ -7,9 +7,7 @@ import unicodedata
 
 def clean(text: str) -> str:
     """The text with control and direction-changing characters shown as escapes, on one line."""
-    return "".join(
-        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else f"\\u{ord(c):04x}" for c in text
-    )
+    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else f"\\u{ord(c):04x}" for c in text)
 
 
 def shorten(text: str, width: int) -> str:

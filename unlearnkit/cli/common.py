@@ -45,9 +45,7 @@ def make_command(
             click.option("--store", metavar="PATH|URL", help="The store; default unlearnkit.db here."),
         ):
             run = decorator(run)
-        made: Command = click.command(name, cls=Command, epilog=epilog if examples else None, **attributes)(
-            run
-        )
+        made: Command = click.command(name, cls=Command, epilog=epilog if examples else None, **attributes)(run)
         return made
 
     return decorate
@@ -57,7 +55,7 @@ def _workplace(store: str | None, out: Output, arguments: dict[str, Any]) -> Any
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.settings import load_settings
 
-    chosen = {
+    chosen: dict[str, Any] = {
         "store": store,
         "tofu_dir": _path(arguments.pop("tofu_dir", None)),
         "allow_download": arguments.pop("allow_download", None) or None,
@@ -169,6 +167,4 @@ def take_schedule(arguments: dict[str, Any]) -> Any:
 
 def take_columns(arguments: dict[str, Any]) -> dict[str, Any]:
     """How rows are read: options that hold for all data sets of a command. They are taken out of the arguments."""
-    return {
-        key: arguments.pop(key) for key in ("question_column", "answer_column", "text_column", "on_bad_row")
-    }
+    return {key: arguments.pop(key) for key in ("question_column", "answer_column", "text_column", "on_bad_row")}

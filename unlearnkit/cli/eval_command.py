@@ -25,9 +25,7 @@ unlearnkit eval @last --suite tofu --forget tofu:forget01 --retain tofu:retain_p
 """,
 )
 @click.argument("model", metavar="MODEL|RUN")
-@click.option(
-    "--suite", "suite_name", default="tofu", show_default=True, metavar="NAME", help="Which metrics on what."
-)
+@click.option("--suite", "suite_name", default="tofu", show_default=True, metavar="NAME", help="Which metrics on what.")
 @click.option("--forget", metavar="DATA", help="What was to be forgotten.")
 @click.option("--retain", metavar="DATA", help="What was to be kept.")
 @click.option("--real-authors", metavar="DATA", help="General knowledge: real authors.")

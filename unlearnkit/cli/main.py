@@ -86,9 +86,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 @click.command(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
-)
+@click.option("--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version.")
 def cli() -> None:
     """Difficulty-aware unlearning for language models.
 
@@ -104,6 +102,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; our own says more
     try:
         code = cli.main(args=arguments, prog_name="unlearnkit", standalone_mode=False)
         sys.stdout.flush()
@@ -163,7 +162,4 @@ def _described(error: BaseException) -> tuple[str, str, str | None, int]:
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(
-        a in ("--format=json", "--format=jsonl") or (a == "--format" and b.startswith("json"))
-        for a, b in pairs
-    )
+    return any(a in ("--format=json", "--format=jsonl") or (a == "--format" and b.startswith("json")) for a, b in pairs)

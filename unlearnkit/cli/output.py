@@ -124,9 +124,7 @@ class TerminalProgress(Progress):
             self._spoke = time.monotonic()
             rate = (self._done - self._first) / (self._spoke - self._began)
             left = (self._total - self._done) / rate if rate else 0
-            self.say(
-                f"{self._what}: {self._done} of {self._total}, about {left:.0f} s left{note and f', {note}'}"
-            )
+            self.say(f"{self._what}: {self._done} of {self._total}, about {left:.0f} s left{note and f', {note}'}")
 
     def finish(self) -> None:
         if self._bar is not None:

@@ -13,7 +13,7 @@ from unlearnkit.options import About
 class Number(click.ParamType):
     """A number in plain decimal notation within bounds. Python's own parser takes `1_0`, `１２` and `nan` too."""
 
-    def __init__(self, kind: type, **bounds: float) -> None:
+    def __init__(self, kind: type, **bounds: Any) -> None:
         self.kind, self.about = kind, About(**bounds)
         self.name = "number"
 
@@ -26,9 +26,7 @@ class Number(click.ParamType):
             return convert(str(value), self.kind, self.about)
         except ValueError:
             name = param.opts[0] if param else "value"
-            raise BadInput(
-                f"{name} must be {words(self.kind, self.about)}, got {value}", code="value"
-            ) from None
+            raise BadInput(f"{name} must be {words(self.kind, self.about)}, got {value}", code="value") from None
 
 
 class Command(click.Command):

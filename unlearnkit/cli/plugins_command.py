@@ -33,9 +33,7 @@ def list_plugins(place: Workplace, out: Output, kind: str | None) -> None:
     """All plugins by kind, and those that could not be loaded, with the cause."""
     plugins = place.plugins
     offers = [offer for k in ([kind] if kind else KINDS) for offer in plugins.offers(k).values()]
-    rows = [
-        {"kind": o.kind, "name": o.name, "distribution": o.distribution, "version": o.version} for o in offers
-    ]
+    rows = [{"kind": o.kind, "name": o.name, "distribution": o.distribution, "version": o.version} for o in offers]
     broken = [asdict(b) for b in plugins.broken()]
     if out.tables:
         from unlearnkit.report.tables import plain_table

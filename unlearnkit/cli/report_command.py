@@ -62,6 +62,4 @@ def show_report(out: Output, found: object) -> None:
         out.console().print(table)
     if not tables:
         out.say("nothing to report yet: no complete scores or evaluations")
-        out.next(
-            "unlearnkit score --model MODEL --data DATA", "unlearnkit eval MODEL --forget DATA --retain DATA"
-        )
+        out.next("unlearnkit score --model MODEL --data DATA", "unlearnkit eval MODEL --forget DATA --retain DATA")

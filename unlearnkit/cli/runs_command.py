@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,7 +73,7 @@ def remove(place: Workplace, out: Output, run: str, yes: bool) -> None:
     """Remove a run with its numbers, texts and checkpoints. The model folder that it wrote stays."""
     found = place.reading().run(run)
     if not yes:
-        if not click.get_text_stream("stdin").isatty():
+        if not sys.stdin.isatty():
             raise BadInput(f"removing run {found.id} wants a yes", hint="--yes")
         click.confirm(f"Remove {found.kind} run {found.id} ({found.method})?", abort=True, err=True)
     place.store.remove_run(found.id)

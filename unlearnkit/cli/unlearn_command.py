@@ -38,9 +38,7 @@ unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-ste
 @click.option("--retain", metavar="DATA", help="What is to be kept, for algorithms that rehearse it.")
 @click.option("--plugin", default="npo", show_default=True, metavar="NAME", help="The algorithm.")
 @plugin_options
-@click.option(
-    "--sampler", default="uniform", show_default=True, metavar="NAME", help="Which samples are seen when."
-)
+@click.option("--sampler", default="uniform", show_default=True, metavar="NAME", help="Which samples are seen when.")
 @click.option(
     "-s",
     "--sampler-option",

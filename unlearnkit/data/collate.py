@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def collate(
-    encoded: Sequence[Encoded], rows: Sequence[int], *, pad: int, device: torch.device | str = "cpu"
-) -> Batch:
+def collate(encoded: Sequence[Encoded], rows: Sequence[int], *, pad: int, device: torch.device | str = "cpu") -> Batch:
     """The given rows as one batch, padded on the right to the longest."""
     items = [encoded[row] for row in rows]
     width = max(len(item) for item in items)
@@ -40,7 +38,9 @@ def plan(encoded: Sequence[Encoded], batch_size: int) -> list[list[int]]:
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
-def prompts(encoded: Sequence[Encoded], rows: Sequence[int], *, pad: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
+def prompts(
+    encoded: Sequence[Encoded], rows: Sequence[int], *, pad: int, device: torch.device | str
+) -> tuple[Tensor, Tensor]:
     """The rows' prompts, ids and mask [B, T], padded on the left as generation wants."""
     items = [encoded[row].prompt for row in rows]
     width = max(len(item) for item in items)

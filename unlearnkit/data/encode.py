@@ -92,7 +92,9 @@ def choose_template(name: str, system: str | None, *, has_chat: bool) -> Templat
         name = "chat" if has_chat else "plain"
     if name in ("chat", "openunlearning"):
         if not has_chat:
-            raise BadInput(f"--template {name}: the model has no chat template", hint="--template plain", code="template")
+            raise BadInput(
+                f"--template {name}: the model has no chat template", hint="--template plain", code="template"
+            )
         return Template(name, "You are a helpful assistant." if name == "openunlearning" and system is None else system)
     if system is not None:
         raise BadInput("--system-prompt goes with a chat template only", code="template")
@@ -132,9 +134,7 @@ class Encoded:
         return replace(self, labels_from=0)
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerFast, template: Template, pairs: Sequence[tuple[str, str]]
-) -> list[Encoded]:
+def encode(tokenizer: PreTrainedTokenizerFast, template: Template, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
     """Token ids and label boundary of each (prompt, answer)."""
     rendered = [template.render(tokenizer, prompt, answer) for prompt, answer in pairs]
     if not rendered:

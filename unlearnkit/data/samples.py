@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from unlearnkit.contracts import Sample
 from unlearnkit.data.sources import Raw, read_rows
@@ -125,7 +125,10 @@ def _columns(rows: Sequence[Raw], spec: DataSpec, label: str) -> tuple[str | Non
     question, answer = spec.question_column or "question", spec.answer_column or "answer"
     if spec.text_column or (not asked_pair and answer not in present and "text" in present):
         question, answer = None, spec.text_column or "text"  # type: ignore[assignment]
-    for name, option in ((question, "--question-column"), (answer, "--answer-column" if question else "--text-column")):
+    for name, option in (
+        (question, "--question-column"),
+        (answer, "--answer-column" if question else "--text-column"),
+    ):
         if name and name not in present:
             others = [c for c in present if c not in (question, answer)]
             raise UnlearnkitError(
@@ -151,11 +154,11 @@ def _fault(row: Raw, columns: Sequence[str], answer: str) -> tuple[str, str] | N
     return None
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _texts(value: Any) -> tuple[str, ...]:
     """A column that holds one text, a list of them, or nothing."""
     if value is None:
         return ()
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)  # type: ignore[arg-type]
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 def _sample(position: int, row: Raw, question: str | None, answer: str) -> Sample:

@@ -87,7 +87,9 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UnlearnkitError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8", hint="save it as UTF-8", code="encoding"
+            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8",
+            hint="save it as UTF-8",
+            code="encoding",
         ) from error
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
@@ -129,8 +131,9 @@ def _csv(path: Path) -> list[Raw]:
     try:
         for row in reader:
             if None in row or None in row.values():
+                wanted = len(reader.fieldnames or [])
                 raise UnlearnkitError(
-                    f"{path}:{reader.line_num}: the row does not have the header's {len(reader.fieldnames or [])} fields",
+                    f"{path}:{reader.line_num}: the row does not have the header's {wanted} fields",
                     code="format",
                 )
             rows.append(dict(row))
@@ -140,8 +143,7 @@ def _csv(path: Path) -> list[Raw]:
 
 
 def _parquet(path: Path) -> list[Raw]:
-    import pyarrow.parquet as parquet
-    from pyarrow import ArrowException
+    from pyarrow import ArrowException, parquet
 
     try:
         rows: list[Raw] = parquet.read_table(path).to_pylist()
@@ -194,7 +196,9 @@ def _hub(source: str, split: str | None, allow_download: bool) -> list[Raw]:
     except Exception as error:
         if not allow_download:
             raise NotFound(
-                f"{source} is not in the local cache, and downloads are off", hint="--allow-download", code="offline"
+                f"{source} is not in the local cache, and downloads are off",
+                hint="--allow-download",
+                code="offline",
             ) from error
         raise NotFound(f"{source} could not be loaded from the hub: {error}", code="data") from error
     return [dict(row) for row in data]

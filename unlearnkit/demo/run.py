@@ -1,4 +1,5 @@
-"""The demo: forget eight made-up people, from an untrained model to a report, with the use cases that everybody uses."""
+"""The demo: forget eight made-up people, from an untrained model to a report, with the use cases that
+everybody uses."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ MAX_NEW_TOKENS = 40
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What the demo made: models by name, the data they were made from, and everything the store says of them."""
+    """What the demo made: models by name, the data they were made from, and everything the store says of
+    them."""
 
     store: str
     full: TrainingReport
@@ -52,7 +54,8 @@ class DemoReport:
 
 
 def demo(place: Workplace, folder: Path) -> DemoReport:
-    """Make the data and the models, score, unlearn under both samplers, evaluate; what is done already is read."""
+    """Make the data and the models, score, unlearn under both samplers, evaluate; what is done already is
+    read."""
     folder.mkdir(parents=True, exist_ok=True)
     forget_file, retain_file = write(folder)
     forget, retain = DataSpec(str(forget_file)), DataSpec(str(retain_file))
@@ -76,9 +79,7 @@ def demo(place: Workplace, folder: Path) -> DemoReport:
     reference = evaluate(place, model=retain_only.model_dir, data=data, max_new_tokens=MAX_NEW_TOKENS)
     models = {"full": full, **unlearned}
     evaluations = {"retain-only": reference} | {
-        name: evaluate(
-            place, model=made.model_dir, data=data, max_new_tokens=MAX_NEW_TOKENS, reference=reference.run
-        )
+        name: evaluate(place, model=made.model_dir, data=data, max_new_tokens=MAX_NEW_TOKENS, reference=reference.run)
         for name, made in models.items()
     }
     say("5 of 5  report")

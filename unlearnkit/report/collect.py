@@ -79,12 +79,9 @@ class Findings:
                     "label": e.label,
                     "model_run": e.writer.id if e.writer else None,
                     "metrics": {
-                        n: {"value": f.value, "n": f.n, "low": f.low, "high": f.high}
-                        for n, f in e.figures.items()
+                        n: {"value": f.value, "n": f.n, "low": f.low, "high": f.high} for n, f in e.figures.items()
                     },
-                    "aggregates": {
-                        n: {"value": a.value, "reason": a.reason} for n, a in e.aggregates.items()
-                    },
+                    "aggregates": {n: {"value": a.value, "reason": a.reason} for n, a in e.aggregates.items()},
                 }
                 for e in self.evaluated
             ],
@@ -161,9 +158,7 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
     rows = list(store.scores(run.id).values())
     values = np.array([row.value for row in rows if row.value is not None])
     judged = [row for row in rows if row.value is not None and row.stderr is not None]
-    unclear = [
-        abs(row.value) < 2 * row.stderr for row in judged if row.value is not None and row.stderr is not None
-    ]
+    unclear = [abs(row.value) < 2 * row.stderr for row in judged if row.value is not None and row.stderr is not None]
     data = store.dataset(next(iter(run.datasets.values())))
     model = store.model(run.model)
     return Difficulty(
@@ -183,12 +178,8 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
 def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> list[Third]:
     """Results on the forget set by difficulty under the model that unlearning began with."""
     forget = found.run.datasets.get("forget")
-    began = (
-        found.writer.model if found.writer is not None and found.writer.kind == "unlearn" else found.run.model
-    )
-    scored = next(
-        (r for r in every if r.kind == "score" and r.model == began and forget in r.datasets.values()), None
-    )
+    began = found.writer.model if found.writer is not None and found.writer.kind == "unlearn" else found.run.model
+    scored = next((r for r in every if r.kind == "score" and r.model == began and forget in r.datasets.values()), None)
     if scored is None:
         return []
     store = place.reading()

@@ -79,9 +79,7 @@ def score_tables(found: ScoreReport, scorer: type[Scorer], show: int) -> list[Ta
         (low_name, low, f"{claim}; {found.n} samples{reliability}"),
         (high_name, high, ""),
     ):
-        table = _table(
-            f"{found.scorer}: {name} to forget{more}", "row", found.scorer, "± s.e.", "sample", left=0
-        )
+        table = _table(f"{found.scorer}: {name} to forget{more}", "row", found.scorer, "± s.e.", "sample", left=0)
         table.columns[-1].justify = "left"
         for s in samples:
             note = "" if s.status == "ok" else f" [{s.status}]"
@@ -155,9 +153,7 @@ def _side_by_side(found: Findings, start: int) -> Table:
 
 
 def _difficulty(found: Findings) -> Table:
-    table = _table(
-        "difficulty before unlearning", "scores", "n", "lowest", "median", "highest", "reliab.", "unclear"
-    )
+    table = _table("difficulty before unlearning", "scores", "n", "lowest", "median", "highest", "reliab.", "unclear")
     for d in found.difficulty:
         unclear = "–" if d.unclear is None else f"{d.unclear:.0%}"
         _row(
@@ -185,7 +181,7 @@ def _thirds(found: Findings) -> list[Table]:
 
 def demo_tables(evaluations: Mapping[str, EvalReport]) -> list[Table]:
     """The demo's last screen: what was forgotten, what was kept."""
-    table = _table("answers right, word for word (ROUGE-L recall)", "model", "of the forgotten", "of the kept", "utility")
+    table = _table("answers right, word for word (ROUGE-L recall)", "model", "forgotten", "kept", "utility")
     for name, found in evaluations.items():
         forget, retain = found.metrics["forget.rouge"], found.metrics["retain.rouge"]
         _row(table, name, figure(forget.value), figure(retain.value), figure(found.aggregates["model_utility"].value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import Aggregate, Columns, Metric, Undefined
@@ -55,12 +55,9 @@ class EvalReport:
             "computed": self.computed,
             "from_store": self.from_store,
             "metrics": {
-                name: {"value": f.value, "n": f.n, "low": f.low, "high": f.high}
-                for name, f in self.metrics.items()
+                name: {"value": f.value, "n": f.n, "low": f.low, "high": f.high} for name, f in self.metrics.items()
             },
-            "aggregates": {
-                name: {"value": a.value, "reason": a.reason} for name, a in self.aggregates.items()
-            },
+            "aggregates": {name: {"value": a.value, "reason": a.reason} for name, a in self.aggregates.items()},
         }
 
 
@@ -96,9 +93,7 @@ def evaluate(
         )
     if max_new_tokens is not None and not 1 <= max_new_tokens <= 100_000:
         raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
-    metrics = {
-        name: place.plugins.build("metric", name, {}) for split in data for name in chosen.splits[split]
-    }
+    metrics = {name: place.plugins.build("metric", name, {}) for split in data for name in chosen.splits[split]}
     sets = {split: read_set(place, spec).unique() for split, spec in data.items()}
     source = find_model(place, _run_source(place, model))
     held_against = None if reference is None else _reference(place, reference, sets.get("forget"))
@@ -107,9 +102,7 @@ def evaluate(
     now = environment(place.settings)
     offers = {name: place.plugins.offers("metric")[name] for name in metrics}
     determines = {
-        "metrics": {
-            n: [o.distribution, o.version, options_of(metrics[n])] for n, o in sorted(offers.items())
-        },
+        "metrics": {n: [o.distribution, o.version, options_of(metrics[n])] for n, o in sorted(offers.items())},
         "model": source.fingerprint,
         "data": {split: inputs.sets[split].extras_fingerprint for split in data},
         "template": inputs.template.fingerprint,
@@ -127,7 +120,8 @@ def evaluate(
         datasets={split: inputs.sets[split].fingerprint for split in data},
         config={
             "request": request(
-                model=model, data={split: asdict(spec) for split, spec in data.items()}, suite_name=suite_name,
+                model=model,
+                data=data, suite_name=suite_name,
                 reference=reference, max_new_tokens=new_tokens, batch_size=batch_size,
                 template=template, system_prompt=system_prompt,
             ),
@@ -145,9 +139,7 @@ def evaluate(
         check_environment(run, now, inexact=place.inexact)
         with place.working(run):
             computed = _measure(place, run, chosen, source, inputs, metrics, batch_size, new_tokens)
-            run = place.store.finish(
-                run.id, "complete", summary={"label": source.label, "splits": list(data)}
-            )
+            run = place.store.finish(run.id, "complete", summary={"label": source.label, "splits": list(data)})
     figures = figures_of(place, run.id, chosen, metrics)
     aggregates = _aggregate(place, run.id, chosen, metrics, held_against)
     total = sum(len(inputs.sets[split].samples) for split in data)
@@ -180,12 +172,8 @@ def _reference(place: Workplace, ref: str, forget: Any) -> records.Run:
     if run.kind == "eval":
         found: records.Run | None = run
     else:
-        evals = [
-            e for e in place.store.runs(kind="eval", state="complete") if e.model == run.summary.get("model")
-        ]
-        found = next(
-            (e for e in evals if forget is not None and e.datasets.get("forget") == forget.fingerprint), None
-        )
+        evals = [e for e in place.store.runs(kind="eval", state="complete") if e.model == run.summary.get("model")]
+        found = next((e for e in evals if forget is not None and e.datasets.get("forget") == forget.fingerprint), None)
     if found is None:
         raise UnlearnkitError(
             f"run {run.id} has no evaluation on {forget.label if forget else 'a forget set'}",
@@ -206,9 +194,7 @@ def _measure(
 ) -> int:  # fmt: skip
     from unlearnkit import evaluating
 
-    evaluator = evaluating.Evaluator(
-        load_model(source), inputs.tokenizer, inputs.template, batch_size, max_new_tokens
-    )
+    evaluator = evaluating.Evaluator(load_model(source), inputs.tokenizer, inputs.template, batch_size, max_new_tokens)
     computed = 0
     for split, samples in inputs.sets.items():
         read = {name: metrics[name] for name in chosen.splits[split]}

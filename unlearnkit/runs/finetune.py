@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
+from pathlib import Path
 
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
@@ -60,8 +60,8 @@ def finetune(
         datasets=fingerprints,
         config={
             "request": request(
-                model=model, data=[asdict(spec) for spec in data], schedule=asdict(schedule),
-                out=None if out is None else os.path.abspath(out), template=template, system_prompt=system_prompt,
+                model=model, data=data, schedule=schedule,
+                out=None if out is None else str(Path(out).absolute()), template=template, system_prompt=system_prompt,
             ),
             "plan": asdict(plan),
         },
@@ -69,8 +69,7 @@ def finetune(
         argv=place.argv,
         seed=schedule.seed,
     )  # fmt: skip
-    inputs.record(place)
-    run, folder, complete = begin(place, draft, out, force=force)
+    run, folder, complete = begin(place, draft, inputs, out, force=force)
     if complete:
         return report(run, already=True)
     check_environment(run, now, inexact=place.inexact)
@@ -87,16 +86,13 @@ def finetune(
             plan=plan,
             forget=encoded,
             retain=None,
-            orders=lambda epoch: (
-                np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n).tolist()
-            ),
+            orders=lambda epoch: np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n).tolist(),
             pad=inputs.pad,
         )
         run = drive(
             place, run, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,
             card=lambda steps: finetuning_card(run, inputs, steps),
-            force=force,
             rename={"forget": "train"},
         )  # fmt: skip
     return report(run, already=False)

@@ -46,9 +46,7 @@ def check_environment(run: Run, now: dict[str, Any], *, inexact: bool) -> None:
     Raises:
         BadInput: code `environment`, naming what differs.
     """
-    differing = [
-        f"{key} {now.get(key)}, was {was}" for key, was in run.environment.items() if now.get(key) != was
-    ]
+    differing = [f"{key} {now.get(key)}, was {was}" for key, was in run.environment.items() if now.get(key) != was]
     if differing and not inexact:
         raise BadInput(
             f"going on with run {run.id} would not be bit-exact: {'; '.join(differing)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ def find_model(place: Workplace, source: str) -> ModelSource:
         NotFound, UnlearnkitError: codes of `models.resolve`, and `moved` where a run's folder is not there any more.
     """
     if source.startswith("run:"):
-        return model_of_run(place, place.store.run(source.removeprefix("run:"), MODEL_KINDS))
+        return model_of_run(place.store.run(source.removeprefix("run:"), MODEL_KINDS))
     settings = place.settings
     folder = place.plugins.hook.load_model(
         source=source, options={"allow_download": settings.allow_download, "cache_dir": settings.cache_dir}
@@ -38,7 +38,7 @@ def find_model(place: Workplace, source: str) -> ModelSource:
     return resolve(folder or source, allow_download=settings.allow_download, cache_dir=settings.cache_dir)
 
 
-def model_of_run(place: Workplace, run: records.Run) -> ModelSource:
+def model_of_run(run: records.Run) -> ModelSource:
     """The model that a run wrote, as it wrote it."""
     folder = run.summary.get("model_dir")
     if run.state != "complete" or not folder:
@@ -80,25 +80,17 @@ class Inputs:
     def unique(self, role: str) -> Inputs:
         """The same with one set alone, each of its samples once."""
         samples = self.sets[role].unique()
-        by_position = dict(
-            zip((s.position for s in self.sets[role].samples), self.encoded[role], strict=True)
-        )
-        return replace(
-            self, sets={role: samples}, encoded={role: [by_position[s.position] for s in samples.samples]}
-        )
+        by_position = dict(zip((s.position for s in self.sets[role].samples), self.encoded[role], strict=True))
+        return replace(self, sets={role: samples}, encoded={role: [by_position[s.position] for s in samples.samples]})
 
     def record(self, place: Workplace) -> None:
         """Put model and data into the store; texts only where the user asked for it."""
         source = self.model
-        place.store.put_model(
-            records.Model(source.fingerprint, source.label, source.architecture, source.parameters)
-        )
+        place.store.put_model(records.Model(source.fingerprint, source.label, source.architecture, source.parameters))
         for role, chosen in self.sets.items():
             tokens = {s.position: e.tokens for s, e in zip(chosen.samples, self.encoded[role], strict=True)}
             rows = [_row(s, tokens[s.position], place.settings.store_text) for s in chosen.samples]
-            rows += [
-                records.Row(position, None, status=reason) for position, reason in chosen.skipped.items()
-            ]
+            rows += [records.Row(position, None, status=reason) for position, reason in chosen.skipped.items()]
             place.store.put_dataset(
                 records.Dataset(chosen.fingerprint, chosen.label, len(chosen.samples)),
                 sorted(rows, key=lambda row: row.position),
@@ -155,9 +147,23 @@ def prepare(
 
 
 def request(**parts: Any) -> dict[str, Any]:
-    """A use case's arguments as JSON, so that `resume` can make the same call again."""
-    return {
-        key: asdict(value) if isinstance(value, DataSpec) else value
-        for key, value in parts.items()
-        if value is not None
+    """A use case's arguments as JSON, so that `resume` can make the same call again from any folder."""
+    return {key: _plain(value) for key, value in parts.items() if value is not None} | {
+        "model": absolute(parts["model"])
     }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, DataSpec):
+        return asdict(replace(value, source=absolute(value.source)))
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def absolute(source: str) -> str:
+    """A source that is a path here as one from anywhere; other sources as they are."""
+    scheme, name = ("gguf:", source.removeprefix("gguf:")) if source.startswith("gguf:") else ("", source)
+    return scheme + str(Path(name).absolute()) if Path(name).exists() else source

@@ -38,8 +38,14 @@ def resume(place: Workplace, ref: str) -> Report:
     if run.kind == "score":
         return score(place, data=DataSpec(**asked.pop("data")), **asked)
     if run.kind == "unlearn":
-        sets = {role: DataSpec(**asked.pop(role)) for role in ("forget", "retain") if role in asked}
-        return unlearn(place, **sets, schedule=Schedule(**asked.pop("schedule")), **asked)
+        forget, retain = DataSpec(**asked.pop("forget")), asked.pop("retain", None)
+        return unlearn(
+            place,
+            forget=forget,
+            retain=None if retain is None else DataSpec(**retain),
+            schedule=Schedule(**asked.pop("schedule")),
+            **asked,
+        )
     if run.kind == "finetune":
         data = tuple(DataSpec(**spec) for spec in asked.pop("data"))
         return finetune(place, data=data, schedule=Schedule(**asked.pop("schedule")), **asked)

@@ -124,22 +124,16 @@ def score(
     built: Scorer = place.plugins.build("scorer", scorer, options or {})
     samples = read_set(place, data).unique()
     source = find_model(place, model)
-    inputs = prepare(
-        place, source, {"data": data}, {"data": samples}, template=template, system_prompt=system_prompt
-    )
+    inputs = prepare(place, source, {"data": data}, {"data": samples}, template=template, system_prompt=system_prompt)
     asked = request(
         model=model, data=data, scorer=scorer, options=options_of(built), seed=seed, batch_size=batch_size,
         template=template, system_prompt=system_prompt,
     )  # fmt: skip
-    task = ScoreTask(
-        source.fingerprint, lambda: load_model(source), inputs, "data", scorer, built, seed, batch_size
-    )
+    task = ScoreTask(source.fingerprint, lambda: load_model(source), inputs, "data", scorer, built, seed, batch_size)
     return run_task(place, task, asked)
 
 
-def run_task(
-    place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, parent: str | None = None
-) -> ScoreReport:
+def run_task(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, parent: str | None = None) -> ScoreReport:
     """Find or make the run of a task, measure what is missing, and report."""
     run, series, now = _run_of(place, task, asked, parent)
     shards = scoring.rows_by_shard(task.encoded, task.batch_size)
@@ -214,9 +208,7 @@ def _report(place: Workplace, task: ScoreTask, run: records.Run, *, computed: in
         for s in task.samples.samples
         for row in [stored[s.id]]
     ]
-    samples += [
-        SampleScore("", position, None, None, reason) for position, reason in task.samples.skipped.items()
-    ]
+    samples += [SampleScore("", position, None, None, reason) for position, reason in task.samples.skipped.items()]
     return ScoreReport(
         run=run.id,
         scorer=task.scorer_name,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from unlearnkit.runs.inputs import Inputs
     from unlearnkit.training.loop import Trainer
 
+FOLDERS = {"unlearn": "unlearned", "finetune": "finetuned"}
+"""Where models go that nobody gave a place."""
 CHECKPOINT_SECONDS = 120.0
 FLUSH_SECONDS = 0.5
 """Step rows wait this long for company; a kill costs rows that the resumed run writes again, equal."""
@@ -97,36 +99,40 @@ class TrainingReport:
 
 def report(run: records.Run, *, already: bool) -> TrainingReport:
     """A complete run as a report."""
-    kept = {
-        key: run.summary[key] for key in ("model_dir", "model", "steps", "stopped_by", "seconds", "terms")
-    }
-    return TrainingReport(
-        run=run.id, algorithm=run.method, sampler=run.config.get("sampler"), already=already, **kept
-    )
+    kept = {key: run.summary[key] for key in ("model_dir", "model", "steps", "stopped_by", "seconds", "terms")}
+    return TrainingReport(run=run.id, algorithm=run.method, sampler=run.config.get("sampler"), already=already, **kept)
 
 
 def begin(
-    place: Workplace, draft: records.Run, out: str | None, *, force: bool
+    place: Workplace, draft: records.Run, inputs: Inputs, out: str | None, *, force: bool
 ) -> tuple[records.Run, Path, bool]:
     """Find or make the run, and settle where its model goes: (run, folder, whether it is complete already).
 
     Raises:
-        UnlearnkitError: `not-resumable` for a diverged run; `exists` from `check_out`.
+        UnlearnkitError: `not-resumable` for a diverged run; what `check_out` finds wrong with the folder.
     """
-    if out is not None:
-        check_out(Path(out), force)
-    run, _ = place.store.begin(draft)
-    if run.state == "complete":
-        return run, Path(run.summary["model_dir"]), True
-    if run.state == "diverged":
+    found = place.store.find(draft.kind, draft.identity)
+    if found is not None and found.state == "complete":
+        return found, Path(found.summary["model_dir"]), True
+    if found is not None and found.state == "diverged":
         raise UnlearnkitError(
-            f"run {run.id} is the same and diverged: {run.error}",
-            hint=f"change an option, or forget it with: unlearnkit runs rm {run.id}",
+            f"run {found.id} is the same and diverged: {found.error}",
+            hint=f"change an option, or forget it with: unlearnkit runs rm {found.id}",
             code="not-resumable",
         )
-    folder = Path(out or run.config["request"].get("out") or Path(f"{draft.kind}ed") / run.id)
-    check_out(folder, force)
+    run_id = found.id if found is not None else draft.id
+    asked = out or (found and found.config["request"].get("out"))
+    folder = Path(asked) if asked else Path(FOLDERS[draft.kind]) / run_id
+    if not _written_by(folder, run_id):  # its own model, from before a kill, is replaced
+        check_out(folder, force)
+    inputs.record(place)
+    run, _ = place.store.begin(draft)
     return run, folder, False
+
+
+def _written_by(folder: Path, run_id: str) -> bool:
+    card = folder / "README.md"
+    return card.is_file() and run_id in card.read_text(encoding="utf-8", errors="replace")
 
 
 def drive(
@@ -138,7 +144,6 @@ def drive(
     *,
     checkpoint_every: int | None,
     card: Callable[[int], str],
-    force: bool = False,
     rename: Mapping[str, str] | None = None,
 ) -> records.Run:
     """Train from the last checkpoint to the end, then write the model and close the run.
@@ -175,7 +180,7 @@ def drive(
     recorder.flush()
     progress.finish()
     steps = store.steps(run.id)
-    fingerprint = save_model(trainer.model, inputs.tokenizer, out, card=card(trainer.done), force=force)
+    fingerprint = save_model(trainer.model, inputs.tokenizer, out, card=card(trainer.done), force=True)
     stopped_by = "max_steps" if trainer.plan.max_steps == trainer.done else "epochs"
     summary = {
         "model_dir": str(out),
@@ -247,7 +252,7 @@ def _stop_signals() -> Iterator[threading.Event]:
         yield stop
         return
 
-    def handler(number: int, _: Any) -> None:
+    def handler(_number: int, _frame: Any) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,10 +78,7 @@ def unlearn(
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
     now = environment(place.settings)
     plan = schedule.plan(len(inputs.sets["forget"].samples), default_epochs=DEFAULT_EPOCHS)
-    offers = {
-        kind: place.plugins.offers(kind)[name]
-        for kind, name in (("algorithm", algorithm), ("sampler", sampler))
-    }
+    offers = {kind: place.plugins.offers(kind)[name] for kind, name in (("algorithm", algorithm), ("sampler", sampler))}
     determines = {
         "plugins": {kind: [o.name, o.distribution, o.version] for kind, o in offers.items()},
         "options": [options_of(method), options_of(order)],
@@ -102,8 +99,8 @@ def unlearn(
         config={
             "request": request(
                 model=model, forget=forget, retain=retain, algorithm=algorithm, options=options_of(method),
-                sampler=sampler, sampler_options=options_of(order), schedule=asdict(schedule),
-                out=None if out is None else os.path.abspath(out), allow_overlap=allow_overlap,
+                sampler=sampler, sampler_options=options_of(order), schedule=schedule,
+                out=None if out is None else str(Path(out).absolute()), allow_overlap=allow_overlap,
                 template=template, system_prompt=system_prompt,
             ),
             "options": options_of(method),
@@ -114,8 +111,7 @@ def unlearn(
         argv=place.argv,
         seed=schedule.seed,
     )  # fmt: skip
-    inputs.record(place)
-    run, folder, complete = begin(place, draft, out, force=force)
+    run, folder, complete = begin(place, draft, inputs, out, force=force)
     if complete:
         return report(run, already=True)
     check_environment(run, now, inexact=place.inexact)
@@ -123,11 +119,7 @@ def unlearn(
         from unlearnkit.training.loop import Trainer
 
         weights = load_model(source)
-        anchors = {
-            role: reference_nll(place, weights, inputs, role)
-            for role in method.anchors
-            if role in inputs.sets
-        }
+        anchors = {role: reference_nll(place, weights, inputs, role) for role in method.anchors if role in inputs.sets}
         trainer = Trainer(
             model=weights,
             algorithm=method,
@@ -143,7 +135,6 @@ def unlearn(
             place, run, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,
             card=lambda steps: unlearning_card(run, inputs, steps),
-            force=force,
         )  # fmt: skip
     return report(run, already=False)
 
@@ -211,9 +202,7 @@ class Orders:
         found = scores.run_task(place, task, asked, parent=self.run.id)
         what = "this model and these data" if started else f"the weights at epoch {epoch + 1}"
         if found.computed:
-            place.progress.say(
-                f"{needs.scorer} scores of {what} were not in the store: computed (run {found.run})"
-            )
+            place.progress.say(f"{needs.scorer} scores of {what} were not in the store: computed (run {found.run})")
         else:
             place.progress.say(f"{needs.scorer} scores of {what} come from the store (run {found.run})")
         return found.run

@@ -106,7 +106,8 @@ class MRD(Scorer):
                         value=float(self._value(column[:, None])[0]),
                         stderr=error if np.isfinite(error) else None,
                         n=len(column),
-                        status=_status(total[i], clamped[i]),
+                        status="ill_conditioned" if abs(total[i]) < TINY else "ok",
+                        clamped=int(clamped[i]),
                     )
                 )
         return scores
@@ -118,19 +119,13 @@ class MRD(Scorer):
         """What the estimator averages, [draws, N]."""
         plus = np.stack([draws[k, 1][:, 0] for k in range(self.draws)])
         if self.estimator == "antithetic":
-            return (plus + np.stack([draws[k, -1][:, 0] for k in range(self.draws)])) / 2
-        return np.abs(plus) if self.estimator == "mean-abs" else plus
+            return np.asarray((plus + np.stack([draws[k, -1][:, 0] for k in range(self.draws)])) / 2)
+        return np.asarray(np.abs(plus) if self.estimator == "mean-abs" else plus)
 
     def _value(self, table: np.ndarray) -> np.ndarray:
         # A mean over axis 0 adds draws in their order, whatever order they were made in.
-        return np.abs(table.mean(axis=0))
+        return np.asarray(np.abs(table.mean(axis=0)))
 
 
 def _columns(*columns: Tensor) -> np.ndarray:
     return np.stack([column.double().cpu().numpy() for column in columns], axis=1)
-
-
-def _status(total: float, clamped: float) -> str:
-    if abs(total) < TINY:
-        return "ill_conditioned"
-    return f"clamped:{int(clamped)}" if clamped else "ok"

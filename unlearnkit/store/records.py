@@ -75,13 +75,16 @@ class Run:
     finished: str | None = None
     error_code: str | None = None
     error: str | None = None
+    series: str | None = None
+    """Key of the stored draws that a score run reduces; runs that differ in the reduction alone share it."""
     alive: bool = False
     """Whether a process works on it now: derived when read."""
 
     @property
     def status(self) -> str:
-        """`state`, but "interrupted" where it says running and nobody works on it."""
-        return "interrupted" if self.state == "running" and not self.alive else self.state
+        """`state`, but "interrupted" where a signal stopped it, or it says running and nobody works on it."""
+        stopped = self.error_code == "interrupted" or (self.state == "running" and not self.alive)
+        return "interrupted" if stopped else self.state
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ class ScoreRow:
     stderr: float | None
     n: int
     status: str = "ok"
+    clamped: int = 0
+    """Label tokens so certain that their log-probability was clamped in a denominator."""
 
 
 @dataclass(frozen=True)
