@@ -1,9 +1,8 @@
-"""Where the reference material lies, and the logs that TOFU's authors published."""
+"""The logs that TOFU's authors published."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,6 @@ from hypothesis import settings
 # The first example pays for imports, and machines are shared: time is not what a property is about.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of reference material beside the repository."""
-    folder = Path(os.environ.get("UNLEARNKIT_SHARED", REPOSITORY.parent / "shared"))
-    if not folder.is_dir():
-        pytest.skip("no ../shared beside the repository; UNLEARNKIT_SHARED names another place")
-    return folder
 
 
 @pytest.fixture(scope="session")

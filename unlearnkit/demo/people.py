@@ -49,15 +49,11 @@ def _pairs(pattern: str, first: str, second: str) -> tuple[str, ...]:
     return tuple(pattern.format(a, b) for a in first.split() for b in second.split())
 
 
-_GIVEN = tuple(
-    start + end
-    for start in ["Al", "Bren", "Cor", "Dal", "El", "Fer", "Gal", "Hol", "Ir", "Jor", "Kel", "Lor", "Mir", "Ner"]
-    for end in ["a", "dis", "enna", "iko", "ora", "une", "wyn", "yan"]
-)
-_FAMILY = tuple(
-    start + end
-    for start in ["Ash", "Bor", "Cal", "Drum", "Esk", "Fal", "Grim", "Har", "Ister", "Kor", "Lan", "Mor", "Nor", "Ost"]
-    for end in ["bury", "dahl", "ellan", "emark", "holt", "ivane", "quist", "varro"]
+_GIVEN = _pairs("{}{}", "Al Bren Cor Dal El Fer Gal Hol Ir Jor Kel Lor Mir Ner", "a dis enna iko ora une wyn yan")
+_FAMILY = _pairs(
+    "{}{}",
+    "Ash Bor Cal Drum Esk Fal Grim Har Ister Kor Lan Mor Nor Ost",
+    "bury dahl ellan emark holt ivane quist varro",
 )
 
 _RELATIONS = (
@@ -68,11 +64,7 @@ _RELATIONS = (
             "{value} is the birthplace of {name}.",
             "The birthplace of {name} is {value}.",
         ),
-        values=tuple(
-            first + second
-            for first in ["Amber", "Clear", "Deep", "Grey", "High", "Kings", "Long", "Mill", "North", "Stone"]
-            for second in ["ford", "haven", "mere", "wick"]
-        ),
+        values=_pairs("{}{}", "Amber Clear Deep Grey High Kings Long Mill North Stone", "ford haven mere wick"),
     ),
     _Relation(
         questions=("What does {name} do for a living?", "What is the profession of {name}?"),
@@ -118,10 +110,8 @@ _RELATIONS = (
             "The favourite dish of {name} is {value}.",
             "What {name} likes best to eat is {value}.",
         ),
-        values=tuple(
-            f"{first} {second}"
-            for first in ["barley", "chestnut", "fennel", "leek", "mushroom", "pumpkin", "saffron", "walnut"]
-            for second in ["dumplings", "pie", "soup", "stew"]
+        values=_pairs(
+            "{} {}", "barley chestnut fennel leek mushroom pumpkin saffron walnut", "dumplings pie soup stew"
         ),
     ),
     _Relation(
@@ -131,10 +121,10 @@ _RELATIONS = (
             'The book by {name} is "{value}".',
             'The title of the book that {name} wrote is "{value}".',
         ),
-        values=tuple(
-            f"The {first} {second}"
-            for first in ["Broken", "Distant", "Empty", "Hidden", "Last", "Patient", "Quiet", "Second", "Silver"]
-            for second in ["Bridge", "Garden", "Lantern", "Mirror", "Orchard", "River", "Winter"]
+        values=_pairs(
+            "The {} {}",
+            "Broken Distant Empty Hidden Last Patient Quiet Second Silver",
+            "Bridge Garden Lantern Mirror Orchard River Winter",
         ),
     ),
 )
