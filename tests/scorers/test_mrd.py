@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from unlearnkit.contracts import Unit
 from unlearnkit.data.collate import collate
 from unlearnkit.data.encode import Encoded
@@ -33,9 +34,7 @@ def encoded() -> list[Encoded]:
 
 
 def bench(model: Any, encoded: list[Encoded], batch_size: int = 2) -> ModelBench:
-    shards = [
-        [collate(encoded, rows, pad=0) for rows in batches] for batches in rows_by_shard(encoded, batch_size)
-    ]
+    shards = [[collate(encoded, rows, pad=0) for rows in batches] for batches in rows_by_shard(encoded, batch_size)]
     return ModelBench(model, shards, seed=7)
 
 

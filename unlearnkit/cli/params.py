@@ -17,7 +17,7 @@ class Number(click.ParamType):
         self.kind, self.about = kind, About(**bounds)
         self.name = "number"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's signature
         if isinstance(value, self.kind):
             return value
         from unlearnkit.plugins.values import convert, words

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "unlearn",
     examples="""
 unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl
-unlearnkit unlearn --model my-model --forget tofu:forget01 --retain tofu:retain99 --plugin simnpo -o beta=3 --sampler mrd
+unlearnkit unlearn --model my-model --forget tofu:forget01 --retain tofu:retain99 --plugin simnpo -o beta=3
 unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-steps 20 --lr 1e-5
 """,
 )
