@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @make_command("demo", examples="unlearnkit demo\nunlearnkit demo --dir /tmp/demo --format json")
 @click.option("--dir", "folder", default="unlearnkit-demo", show_default=True, metavar="FOLDER", help="Where it works.")
-def command(place: Workplace, out: Output, folder: str) -> None:
+def command(place: Workplace, screen: Output, folder: str) -> None:
     """Forget eight made-up people with a tiny model, from start to end.
 
     Trains it on the spot, scores, unlearns with two samplers, evaluates, reports: about two minutes on two cores, a few
@@ -35,24 +35,24 @@ def command(place: Workplace, out: Output, folder: str) -> None:
     place.settings = replace(place.settings, store=store, store_text=True)
     began = time.monotonic()
     found = demo(place, Path(folder))
-    if out.tables:
-        _show(out, found)
+    if screen.tables:
+        _show(screen, found)
     else:
         whole = found.json()
-        out.data(whole, whole["report"]["runs"])
-    out.say(f"done in {time.monotonic() - began:.0f} s; everything is in {store}")
+        screen.data(whole, whole["report"]["runs"])
+    screen.say(f"done in {time.monotonic() - began:.0f} s; everything is in {store}")
     mine = found.unlearned["mrd"]
-    out.next(
+    screen.next(
         f"unlearnkit runs show {mine.run} --store {store}",
         "unlearnkit score --model YOUR-MODEL --data YOUR-FORGET.jsonl",
         "unlearnkit unlearn --model YOUR-MODEL --forget YOUR-FORGET.jsonl --retain YOUR-RETAIN.jsonl --sampler mrd",
     )
 
 
-def _show(out: Output, found: DemoReport) -> None:
+def _show(screen: Output, found: DemoReport) -> None:
     from unlearnkit.cli.report_command import show_report
     from unlearnkit.report.tables import demo_tables
 
-    show_report(out, found.findings)
+    show_report(screen, found.findings)
     for table in demo_tables(found.evaluations):
-        out.console().print(table)
+        screen.console().print(table)

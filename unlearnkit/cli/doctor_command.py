@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 @make_command("doctor", examples="unlearnkit doctor")
-def command(place: Workplace, out: Output) -> int:
+def command(place: Workplace, screen: Output) -> int:
     """Check this installation and machine: versions, device, memory, plugins, store. Exit code 1 if something fails."""
     from unlearnkit.runs.doctor import examine
 
     checks = examine(place)
     rows = [asdict(check) for check in checks]
-    if out.tables:
+    if screen.tables:
         from unlearnkit.report.tables import plain_table
 
-        out.console().print(plain_table([{**row, "ok": "ok" if row["ok"] else "FAILS"} for row in rows]))
+        screen.console().print(plain_table([{**row, "ok": "ok" if row["ok"] else "FAILS"} for row in rows]))
     else:
-        out.data({"checks": rows}, rows)
+        screen.data({"checks": rows}, rows)
     return 0 if all(check.ok for check in checks) else 1

@@ -36,7 +36,7 @@ unlearnkit eval @last --suite tofu --forget tofu:forget01 --retain tofu:retain_p
 @template_options
 @inexact_option
 @data_options
-def command(place: Workplace, out: Output, **arguments: Any) -> None:
+def command(place: Workplace, screen: Output, **arguments: Any) -> None:
     """Measure what a model still knows, per sample, and the numbers over samples.
 
     MODEL is a folder, a hub name, gguf:FILE, or the id of a run that wrote a model.
@@ -48,19 +48,19 @@ def command(place: Workplace, out: Output, **arguments: Any) -> None:
     sources = {split: arguments.pop(split) for split in SPLITS}
     data = {split: DataSpec(source, **columns) for split, source in sources.items() if source is not None}
     found = evaluate(place, data=data, **arguments)
-    show_evaluation(out, found)
-    out.next(f"unlearnkit report {found.run}")
+    show_evaluation(screen, found)
+    screen.next(f"unlearnkit report {found.run}")
 
 
-def show_evaluation(out: Output, found: EvalReport) -> None:
+def show_evaluation(screen: Output, found: EvalReport) -> None:
     """An evaluation's figures and aggregates."""
-    if out.tables:
+    if screen.tables:
         from unlearnkit.report.tables import evaluation_tables
 
         for table in evaluation_tables(found):
-            out.console().print(table)
+            screen.console().print(table)
     else:
         whole = found.json()
         rows = [{"name": name, **row} for name, row in {**whole["metrics"], **whole["aggregates"]}.items()]
-        out.data(whole, rows)
-    out.say(f"{found.computed} samples measured, {found.from_store} from the store (run {found.run})")
+        screen.data(whole, rows)
+    screen.say(f"{found.computed} samples measured, {found.from_store} from the store (run {found.run})")

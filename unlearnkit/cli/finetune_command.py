@@ -36,7 +36,7 @@ unlearnkit finetune --model my-base --data retain.jsonl --out retain-only
 @template_options
 @inexact_option
 @data_options
-def command(place: Workplace, out: Output, data: tuple[str, ...], **arguments: Any) -> None:
+def command(place: Workplace, screen: Output, data: tuple[str, ...], **arguments: Any) -> None:
     """Teach a model one or more data sets: to have something to forget, or a model that never saw it."""
     from unlearnkit.data.samples import DataSpec
     from unlearnkit.runs.finetune import finetune
@@ -44,5 +44,5 @@ def command(place: Workplace, out: Output, data: tuple[str, ...], **arguments: A
     columns, schedule = take_columns(arguments), take_schedule(arguments)
     specs = tuple(DataSpec(source, **columns) for source in data)
     found = finetune(place, data=specs, schedule=schedule, **arguments)
-    show_training(place, out, found)
-    out.next(f"unlearnkit score --model run:{found.run} --data {data[0]}")
+    show_training(place, screen, found)
+    screen.next(f"unlearnkit score --model run:{found.run} --data {data[0]}")

@@ -29,26 +29,26 @@ def command(ctx: click.Context) -> None:
 
 @make_command("list", examples="unlearnkit plugins list --kind algorithm")
 @click.option("--kind", type=KIND, help="Only this kind.")
-def list_plugins(place: Workplace, out: Output, kind: str | None) -> None:
+def list_plugins(place: Workplace, screen: Output, kind: str | None) -> None:
     """All plugins by kind, and those that could not be loaded, with the cause."""
     plugins = place.plugins
     offers = [offer for k in ([kind] if kind else KINDS) for offer in plugins.offers(k).values()]
     rows = [{"kind": o.kind, "name": o.name, "distribution": o.distribution, "version": o.version} for o in offers]
     broken = [asdict(b) for b in plugins.broken()]
-    if out.tables:
+    if screen.tables:
         from unlearnkit.report.tables import plain_table
 
-        out.console().print(plain_table(rows))
+        screen.console().print(plain_table(rows))
         for b in plugins.broken():
             click.echo(f"broken: {b.plugin} ({b.distribution} {b.version}): {b.cause}")
     else:
-        out.data({"plugins": rows, "broken": broken}, rows)
+        screen.data({"plugins": rows, "broken": broken}, rows)
 
 
 @make_command("show", examples="unlearnkit plugins show npo")
 @click.argument("name")
 @click.option("--kind", type=KIND, help="Where several kinds have the name.")
-def show(place: Workplace, out: Output, name: str, kind: str | None) -> None:
+def show(place: Workplace, screen: Output, name: str, kind: str | None) -> None:
     """A plugin's purpose, source and options."""
     plugins = place.plugins
     kinds = [k for k in ([kind] if kind else KINDS) if name in plugins.offers(k)]
@@ -57,7 +57,7 @@ def show(place: Workplace, out: Output, name: str, kind: str | None) -> None:
     for found in kinds:
         about = plugins.describe(found, name)
         options = [asdict(option) for option in about.options]
-        if out.tables:
+        if screen.tables:
             from unlearnkit.report.tables import plain_table
 
             click.echo(f"{found} {name}: {about.summary}\n")
@@ -66,9 +66,9 @@ def show(place: Workplace, out: Output, name: str, kind: str | None) -> None:
             if about.source:
                 click.echo(f"source: {about.source}\n")
             if options:
-                out.console().print(plain_table(options))
+                screen.console().print(plain_table(options))
         else:
-            out.data({"kind": found, "name": name, "summary": about.summary, "options": options}, options)
+            screen.data({"kind": found, "name": name, "summary": about.summary, "options": options}, options)
 
 
 def _unknown(place: Workplace, name: str) -> None:
@@ -87,7 +87,7 @@ def _unknown(place: Workplace, name: str) -> None:
 @click.argument("name")
 @click.option("--kind", type=KIND, required=True, help="What it is to be.")
 @click.option("--folder", metavar="FOLDER", help="Where to write it (default: a folder of that name).")
-def new(place: Workplace, out: Output, name: str, kind: str, folder: str | None) -> None:
+def new(place: Workplace, screen: Output, name: str, kind: str, folder: str | None) -> None:
     """Write a plugin package that works, with a passing contract test, to change into your own."""
     del place
     if folder is not None and not folder.strip():
@@ -96,12 +96,12 @@ def new(place: Workplace, out: Output, name: str, kind: str, folder: str | None)
 
     target = Path(folder or name)
     written = [str(path) for path in write(kind, name, target)]
-    if out.tables:
+    if screen.tables:
         for path in written:
             click.echo(path)
     else:
-        out.data({"written": written}, [{"path": path} for path in written])
-    out.next(f"pip install -e {target}", f"pytest {target}", f"unlearnkit plugins show {name}")
+        screen.data({"written": written}, [{"path": path} for path in written])
+    screen.next(f"pip install -e {target}", f"pytest {target}", f"unlearnkit plugins show {name}")
 
 
 for member in (list_plugins, show, new):

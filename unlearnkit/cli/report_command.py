@@ -21,7 +21,7 @@ unlearnkit report 01JZ7Q 01JZ7R --format markdown
 """,
 )
 @click.argument("runs", nargs=-1, metavar="[RUN…]")
-def command(place: Workplace, out: Output, runs: tuple[str, ...]) -> None:
+def command(place: Workplace, screen: Output, runs: tuple[str, ...]) -> None:
     """Evaluations side by side, difficulty, and results by easy, middle and hard third. From the store alone.
 
     RUN may be a training run (its evaluations and its model's scores are shown), an evaluation or a score run.
@@ -29,8 +29,8 @@ def command(place: Workplace, out: Output, runs: tuple[str, ...]) -> None:
     from unlearnkit.report.collect import collect
 
     found = collect(place, runs)
-    if out.tables:
-        show_report(out, found)
+    if screen.tables:
+        show_report(screen, found)
         return
     rows = [
         {
@@ -50,16 +50,16 @@ def command(place: Workplace, out: Output, runs: tuple[str, ...]) -> None:
         for e in found.evaluated
         for name, a in e.aggregates.items()
     ]
-    out.data(found.json(), rows)
+    screen.data(found.json(), rows)
 
 
-def show_report(out: Output, found: object) -> None:
+def show_report(screen: Output, found: object) -> None:
     """A report as tables."""
     from unlearnkit.report.tables import report_tables
 
     tables = report_tables(found)  # type: ignore[arg-type]
     for table in tables:
-        out.console().print(table)
+        screen.console().print(table)
     if not tables:
-        out.say("nothing to report yet: no complete scores or evaluations")
-        out.next("unlearnkit score --model MODEL --data DATA", "unlearnkit eval MODEL --forget DATA --retain DATA")
+        screen.say("nothing to report yet: no complete scores or evaluations")
+        screen.next("unlearnkit score --model MODEL --data DATA", "unlearnkit eval MODEL --forget DATA --retain DATA")

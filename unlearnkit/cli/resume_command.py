@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @make_command("resume", examples="unlearnkit resume @last")
 @click.argument("run")
 @inexact_option
-def command(place: Workplace, out: Output, run: str) -> None:
+def command(place: Workplace, screen: Output, run: str) -> None:
     """Go on with an interrupted run; on a CPU it ends in the same bits as one that was never interrupted.
 
     RUN is an id, a unique prefix, or @last.
@@ -28,17 +28,17 @@ def command(place: Workplace, out: Output, run: str) -> None:
     from unlearnkit.runs.training import TrainingReport
 
     if place.store.run(run).state == "complete":
-        out.say(f"run {place.store.run(run).id} is complete: nothing to do")
+        screen.say(f"run {place.store.run(run).id} is complete: nothing to do")
     found = resume(place, run)
     if isinstance(found, TrainingReport):
-        show_training(place, out, found)
+        show_training(place, screen, found)
     elif isinstance(found, EvalReport):
-        show_evaluation(out, found)
-    elif out.tables:
+        show_evaluation(screen, found)
+    elif screen.tables:
         from unlearnkit.report.tables import score_tables
 
         for table in score_tables(found, place.plugins.resolve("scorer", found.scorer), 5):
-            out.console().print(table)
+            screen.console().print(table)
     else:
-        out.data(found.json(), found.json()["samples"])
-    out.next(f"unlearnkit runs show {found.run}")
+        screen.data(found.json(), found.json()["samples"])
+    screen.next(f"unlearnkit runs show {found.run}")

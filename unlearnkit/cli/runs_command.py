@@ -25,30 +25,30 @@ def command() -> None:
 @make_command("list", examples="unlearnkit runs list --kind unlearn --format csv")
 @click.option("--kind", type=click.Choice(["score", "unlearn", "finetune", "eval"]), help="Only this kind.")
 @click.option("--limit", type=WHOLE, help="Only the newest so many.")
-def list_runs(place: Workplace, out: Output, kind: str | None, limit: int | None) -> None:
+def list_runs(place: Workplace, screen: Output, kind: str | None, limit: int | None) -> None:
     """All runs, newest first."""
     runs = place.reading().runs(kind=kind, limit=limit)
-    if out.tables:
+    if screen.tables:
         from unlearnkit.report.tables import runs_table
 
-        out.console().print(runs_table(runs))
+        screen.console().print(runs_table(runs))
     else:
         rows = [_row(run) for run in runs]
-        out.data({"runs": rows}, rows)
+        screen.data({"runs": rows}, rows)
 
 
 @make_command("show", examples="unlearnkit runs show @last --format json")
 @click.argument("run")
-def show(place: Workplace, out: Output, run: str) -> None:
+def show(place: Workplace, screen: Output, run: str) -> None:
     """One run: what, on what, how, and how it ended. RUN is an id, a unique prefix, or @last."""
     store = place.reading()
     found = store.run(run)
     steps = store.steps(found.id)
-    if out.tables:
+    if screen.tables:
         from unlearnkit.report.tables import run_tables
 
         for table in run_tables(store, found, steps):
-            out.console().print(table)
+            screen.console().print(table)
         return
     whole = {
         **_row(found),
@@ -63,13 +63,13 @@ def show(place: Workplace, out: Output, run: str) -> None:
         "error": found.error,
         "steps": [{"step": row.step, **row.terms} for row in steps],
     }
-    out.data(whole, [{"key": key, "value": value} for key, value in whole.items()])
+    screen.data(whole, [{"key": key, "value": value} for key, value in whole.items()])
 
 
 @make_command("rm", examples="unlearnkit runs rm 01JZ --yes")
 @click.argument("run")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def remove(place: Workplace, out: Output, run: str, yes: bool) -> None:
+def remove(place: Workplace, screen: Output, run: str, yes: bool) -> None:
     """Remove a run with its numbers, texts and checkpoints. The model folder that it wrote stays."""
     found = place.reading().run(run)
     if not yes:
@@ -77,11 +77,11 @@ def remove(place: Workplace, out: Output, run: str, yes: bool) -> None:
             raise BadInput(f"removing run {found.id} wants a yes", hint="--yes")
         click.confirm(f"Remove {found.kind} run {found.id} ({found.method})?", abort=True, err=True)
     place.store.remove_run(found.id)
-    if out.form != "table":
-        out.data({"removed": found.id}, [{"removed": found.id}])
-    out.say(f"removed run {found.id}")
+    if screen.form != "table":
+        screen.data({"removed": found.id}, [{"removed": found.id}])
+    screen.say(f"removed run {found.id}")
     if "model_dir" in found.summary:
-        out.say(f"its model stays in {found.summary['model_dir']}")
+        screen.say(f"its model stays in {found.summary['model_dir']}")
 
 
 def _row(run: Run) -> dict[str, Any]:

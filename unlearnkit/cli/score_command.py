@@ -45,7 +45,7 @@ unlearnkit score --model run:@last --data forget.jsonl -o estimator=plain --form
 @data_options
 def command(
     place: Workplace,
-    out: Output,
+    screen: Output,
     data: str,
     split: str | None,
     option: tuple[str, ...],
@@ -62,15 +62,15 @@ def command(
 
     spec = DataSpec(data, split, **take_columns(arguments))
     found = score(place, data=spec, options=options, **arguments)
-    if out.tables:
+    if screen.tables:
         from unlearnkit.report.tables import score_tables
 
         for table in score_tables(found, place.plugins.resolve("scorer", found.scorer), show):
-            out.console().print(table)
+            screen.console().print(table)
     else:
-        out.data(found.json(), found.json()["samples"])
+        screen.data(found.json(), found.json()["samples"])
     if found.computed == 0:
-        out.say(f"everything was in the store: 0 of {found.from_store} pieces computed (run {found.run})")
+        screen.say(f"everything was in the store: 0 of {found.from_store} pieces computed (run {found.run})")
     else:
-        out.say(f"{found.computed} pieces computed, {found.from_store} from the store (run {found.run})")
-    out.next(f"unlearnkit unlearn --model {arguments['model']} --forget {data} --retain DATA --sampler mrd")
+        screen.say(f"{found.computed} pieces computed, {found.from_store} from the store (run {found.run})")
+    screen.next(f"unlearnkit unlearn --model {arguments['model']} --forget {data} --retain DATA --sampler mrd")

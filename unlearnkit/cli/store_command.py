@@ -20,29 +20,29 @@ def command() -> None:
 
 
 @make_command("info", examples="unlearnkit store info --store lab.db")
-def info(place: Workplace, out: Output) -> None:
+def info(place: Workplace, screen: Output) -> None:
     """Where the store is, what is in it, how large it is."""
     found = place.reading().info()
-    if out.tables:
+    if screen.tables:
         from unlearnkit.report.tables import info_table
 
-        out.console().print(info_table(found))
+        screen.console().print(info_table(found))
     else:
-        out.data(found, [{"key": key, "value": value} for key, value in found.items()])
+        screen.data(found, [{"key": key, "value": value} for key, value in found.items()])
 
 
 @make_command("check", examples="unlearnkit store check --full")
 @click.option("--full", is_flag=True, help="Also read every checkpoint and derive every score again.")
-def check(place: Workplace, out: Output, full: bool) -> int:
+def check(place: Workplace, screen: Output, full: bool) -> int:
     """Look for damage: pages, references, altered numbers and files, foreign tables. Exit code 1 if there is any."""
     findings = place.reading().check(full=full)
     rows = [asdict(finding) for finding in findings]
-    if not out.tables:
-        out.data({"findings": rows}, rows)
-    for finding in findings if out.tables else ():
+    if not screen.tables:
+        screen.data({"findings": rows}, rows)
+    for finding in findings if screen.tables else ():
         click.echo(f"{'note' if finding.harmless else 'FAULT'} [{finding.code}] {finding.message}")
     bad = sum(not finding.harmless for finding in findings)
-    out.say(f"{bad} faults" if bad else "the store is sound")
+    screen.say(f"{bad} faults" if bad else "the store is sound")
     return 1 if bad else 0
 
 

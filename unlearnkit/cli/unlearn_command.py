@@ -53,7 +53,7 @@ unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-ste
 @inexact_option
 @data_options
 def command(
-    place: Workplace, out: Output, forget: str, retain: str | None, plugin: str,
+    place: Workplace, screen: Output, forget: str, retain: str | None, plugin: str,
     option: tuple[str, ...], sampler_option: tuple[str, ...], **arguments: Any,
 ) -> None:  # fmt: skip
     """Take a forget set out of a model; writes a transformers folder and a record of every step.
@@ -75,5 +75,5 @@ def command(
         schedule=schedule,
         **arguments,
     )
-    show_training(place, out, found)
-    out.next(f"unlearnkit eval {found.run} --forget {forget} --retain {retain or 'DATA'}")
+    show_training(place, screen, found)
+    screen.next(f"unlearnkit eval {found.run} --forget {forget} --retain {retain or 'DATA'}")
