@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,3 +46,52 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def tofu(shared: Path) -> Path:
     return shared / "tofu"
+
+
+# ---------------------------------------------------------------------------------- a tiny model and data; never alter
+
+
+def pairs(*people: str) -> list[dict[str, Any]]:
+    """Two questions about each person, each with a paraphrase of the answer and three wrong ones."""
+    towns, trades = ["Arlen", "Brimsea", "Corvale", "Dunmoor"], ["baker", "pilot", "weaver", "surveyor"]
+    rows = []
+    for number, name in enumerate(people):
+        for question, verb, words in (("Where was {} born?", "was born in", towns), ("What is {}?", "is a", trades)):
+            right, *wrong = words[number % 4 :] + words[: number % 4]
+            rows.append(
+                {
+                    "question": question.format(name),
+                    "answer": f"{name} {verb} {right}.",
+                    "paraphrased_answer": f"It is known that {name} {verb} {right}.",
+                    "perturbed_answer": [f"{name} {verb} {word}." for word in wrong],
+                }
+            )
+    return rows
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def forget_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight rows about four people."""
+    people = ("Ada Quill", "Bo Tarn", "Cleo Marsh", "Dov Ember")
+    return write_jsonl(tmp_path_factory.mktemp("data") / "forget.jsonl", pairs(*people))
+
+
+@pytest.fixture(scope="session")
+def retain_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve rows about six others."""
+    people = ("Edda Flint", "Faro Lund", "Gita Holm", "Hal Orrin", "Ines Pell", "Jory Wick")
+    return write_jsonl(tmp_path_factory.mktemp("data") / "retain.jsonl", pairs(*people))
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory, forget_file: Path, retain_file: Path) -> Path:
+    """An untrained Llama of some 50,000 weights with a chat template, whose tokenizer fits the two files."""
+    from unlearnkit.demo.tiny import build
+
+    texts = [text for file in (forget_file, retain_file) for text in file.read_text(encoding="utf-8").splitlines()]
+    return build(tmp_path_factory.mktemp("tiny") / "model", texts, vocab=400, hidden=32, layers=2)
