@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,42 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory, forget_file: Path, 
 
     texts = [text for file in (forget_file, retain_file) for text in file.read_text(encoding="utf-8").splitlines()]
     return build(tmp_path_factory.mktemp("tiny") / "model", texts, vocab=400, hidden=32, layers=2)
+
+
+# ------------------------------------------------------------------------------------------------------ the command line
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Stdout as JSON."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The error object that `--format json` puts on stderr's last line."""
+        return json.loads(self.err.strip().splitlines()[-1])["error"]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Run a command in this process, in an empty folder: `cli("runs", "list")`."""
+    from unlearnkit.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> Answer:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        found = capsys.readouterr()
+        return Answer(int(stop.value.code or 0), found.out, found.err)
+
+    return run
