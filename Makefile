@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: demo test test-slow test-real real lint walkthrough clean
+.PHONY: help demo test test-slow real test-real lint walkthrough clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed ## install, then forget eight made-up people with a tiny model
 	$(BIN)/unlearnkit demo
@@ -14,11 +17,11 @@ test: .venv/tested ## install what tests need, and run the fast ones
 test-slow: .venv/tested ## tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not real"
 
-test-real: .venv/tested ## tests on the real model; `make real` fetches it
-	$(BIN)/python -m pytest -m real
-
 real: .venv/installed ## fetch SmolLM2-135M-Instruct (94 MB) into the cache folder
 	$(BIN)/python -m unlearnkit.models.gguf fetch
+
+test-real: .venv/tested ## tests on the real model; `make real` fetches it
+	$(BIN)/python -m pytest -m real
 
 lint: .venv/tested ## style, types, and which room may see which
 	$(PIP) -e ".[lint]"
@@ -30,9 +33,14 @@ lint: .venv/tested ## style, types, and which room may see which
 walkthrough: .venv/installed ## write docs/walkthrough.md again (half an hour on two cores)
 	$(BIN)/python docs/walkthrough.py
 
-# torch first and pinned: its newest build pulls gigabytes that a CPU has no use for.
+clean: ## remove all that these targets made here
+	rm -rf .venv build dist unlearnkit-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# torch first and pinned: its newest build may pull gigabytes that a CPU has no use for.
 .venv/installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=...")'
+	@echo "installing into .venv: minutes the first time"
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(PIP) torch
 	$(PIP) -e .
 	touch $@
@@ -40,6 +48,3 @@ walkthrough: .venv/installed ## write docs/walkthrough.md again (half an hour on
 .venv/tested: .venv/installed
 	$(PIP) -e ".[test]"
 	touch $@
-
-clean:
-	rm -rf .venv build dist unlearnkit-demo .pytest_cache .mypy_cache .ruff_cache
