@@ -41,7 +41,12 @@ class About:
     def __str__(self) -> str:
         """The bounds in words: "> 0 and ≤ 1", empty where there are none."""
         bounds = ((">", self.gt), ("≥", self.ge), ("<", self.lt), ("≤", self.le))
-        return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+        return " and ".join(f"{sign} {_plain(bound)}" for sign, bound in bounds if bound is not None)
+
+
+def _plain(number: float) -> str:
+    """A bound as it may be typed: 1000000 for a whole number, not 1e+06, which whole numbers may not be."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def option(

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput
+
+if TYPE_CHECKING:
+    from pydantic import PositiveInt
 
 FILE = "unlearnkit.toml"
 PREFIX = "UNLEARNKIT_"
@@ -37,7 +40,7 @@ class Settings:
     """Whether hubs may be asked."""
     store_text: bool = False
     """Whether prompts, answers and generations are kept in the store."""
-    threads: int | None = None
+    threads: PositiveInt | None = None
     """CPU threads for torch; part of what makes two runs bit-identical."""
 
 
@@ -62,10 +65,10 @@ def _from_file(path: Path) -> list[tuple[str, Any, str]]:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
         import tomli as tomllib  # type: ignore[no-redef]
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name}: {error}", code="settings") from error
     lines = text.splitlines()
     rows = []
@@ -92,9 +95,10 @@ def _known(key: str, where: str) -> str:
 def _converted(key: str, value: Any, where: str) -> Any:
     from typing import get_type_hints
 
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import PositiveInt, TypeAdapter, ValidationError
 
+    types = get_type_hints(Settings, localns={"PositiveInt": PositiveInt}, include_extras=True)
     try:
-        return TypeAdapter(get_type_hints(Settings)[key]).validate_python(value)
+        return TypeAdapter(types[key]).validate_python(value)
     except ValidationError as error:
         raise BadInput(f"{where} = {value!r}: {error.errors()[0]['msg'].lower()}", code="settings") from error

@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from unlearnkit.cli.output import FORMATS, Output
-from unlearnkit.cli.params import SEED, WHOLE, Command
-from unlearnkit.errors import BadInput
+from unlearnkit.cli.params import ANY_TEXT, SEED, WHOLE, Command
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -61,8 +60,6 @@ def _workplace(store: str | None, out: Output, arguments: dict[str, Any]) -> Any
         "allow_download": arguments.pop("allow_download", None) or None,
         "store_text": arguments.pop("store_text", None) or None,
     }
-    if store is not None and (not store.strip() or "\0" in store):
-        raise BadInput("--store is empty", code="value")
     settings = replace(load_settings(), **{key: value for key, value in chosen.items() if value is not None})
     return Workplace(
         settings, out.progress(), argv=("unlearnkit", *sys.argv[1:]), inexact=arguments.pop("inexact", False)
@@ -113,7 +110,7 @@ template_options = options(
         metavar="NAME|FILE",
         help="chat, plain, openunlearning, or a file with {question}, {answer}, {eos}; auto: chat if there is one.",
     ),
-    click.option("--system-prompt", metavar="TEXT", help="System turn of a chat template."),
+    click.option("--system-prompt", type=ANY_TEXT, metavar="TEXT", help="System turn of a chat template."),
 )
 
 plugin_options = click.option(

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.text import clean
 
 COMMANDS = {
     "demo": "Forget eight made-up people with a tiny model, from start to end.",
@@ -104,17 +108,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; our own says more
     try:
-        code = cli.main(args=arguments, prog_name="unlearnkit", standalone_mode=False)
+        with _talking():
+            code = cli.main(args=arguments, prog_name="unlearnkit", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; keep the interpreter from complaining when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except BaseException as error:
+        if _reader_left(error):
+            # Keeps the interpreter from complaining when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
         sys.exit(_fail(error, arguments))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _reader_left(error: BaseException) -> bool:
+    """Whether the one who read our output had seen enough. Click and rich make an exit of what the system says."""
+    return any(isinstance(e, BrokenPipeError) for e in (error, error.__context__))
+
+
+@contextmanager
+def _talking() -> Iterator[None]:
+    """Our log, and the warnings of all libraries, as lines on stderr."""
+    log, lines = logging.getLogger("unlearnkit"), _Lines()
+    before = log.level
+    log.addHandler(lines)
+    log.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: log.warning("%s", message)
+            yield
+    finally:
+        log.removeHandler(lines)
+        log.setLevel(before)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        click.echo(mark + clean(record.getMessage()), err=True)
 
 
 def _fail(error: BaseException, arguments: Sequence[str]) -> int:
@@ -124,8 +156,6 @@ def _fail(error: BaseException, arguments: Sequence[str]) -> int:
     code, message, hint, exit_code = _described(error)
     if "--debug" in arguments:
         traceback.print_exception(error)
-    from unlearnkit.text import clean
-
     if _wants_json(arguments):
         print(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), file=sys.stderr)
     else:

@@ -1,4 +1,4 @@
-"""Parameter types and the command class: numbers are plain decimals, no option counts twice."""
+"""Parameter types and the command class: numbers are plain decimals, texts name something, no option counts twice."""
 
 from __future__ import annotations
 
@@ -25,12 +25,40 @@ class Number(click.ParamType):
         try:
             return convert(str(value), self.kind, self.about)
         except ValueError:
-            name = param.opts[0] if param else "value"
-            raise BadInput(f"{name} must be {words(self.kind, self.about)}, got {value}", code="value") from None
+            raise BadInput(
+                f"{_said(param)} must be {words(self.kind, self.about)}, got {value}", code="value"
+            ) from None
+
+
+class Name(click.ParamType):
+    """A text that names something: a path, a plugin, a column. The empty path is the working folder to pathlib, and a
+    NUL ends a path for the system, so neither is ever meant."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
+        text = str(value)
+        if not text.strip() or "\0" in text:
+            raise BadInput(f"{_said(param)} {'has a NUL in it' if text.strip() else 'is empty'}", code="value")
+        return text
+
+
+def _said(param: click.Parameter | None) -> str:
+    """A parameter as its user knows it."""
+    if param is None:
+        return "value"
+    return param.opts[0] if isinstance(param, click.Option) else param.make_metavar(click.get_current_context())
 
 
 class Command(click.Command):
-    """Refuses an option that is given twice, where click would silently take the last."""
+    """Refuses an option that is given twice, where click would silently take the last; texts are names unless an option
+    gives a type of its own."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        for param in self.params:
+            if param.type is click.STRING:
+                param.type = NAME
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
@@ -61,7 +89,10 @@ def key_values(flag: str, pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 WHOLE = Number(int, ge=1, le=1_000_000_000)
-SEED = Number(int, ge=0)
+SEED = Number(int, ge=0, le=2**63 - 1)
 POSITIVE = Number(float, gt=0)
 NOT_NEGATIVE = Number(float, ge=0)
 SHARE = Number(float, ge=0, le=1)
+NAME = Name()
+ANY_TEXT = click.UNPROCESSED
+"""For texts that may be empty."""

@@ -11,7 +11,7 @@ import click
 from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
 from unlearnkit.contracts import KINDS
-from unlearnkit.errors import BadInput, NotFound
+from unlearnkit.errors import NotFound
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -90,8 +90,6 @@ def _unknown(place: Workplace, name: str) -> None:
 def new(place: Workplace, screen: Output, name: str, kind: str, folder: str | None) -> None:
     """Write a plugin package that works, with a passing contract test, to change into your own."""
     del place
-    if folder is not None and not folder.strip():
-        raise BadInput("--folder is empty", code="value")
     from unlearnkit.scaffold import write
 
     target = Path(folder or name)

@@ -144,14 +144,21 @@ def _fault(row: Raw, columns: Sequence[str], answer: str) -> tuple[str, str] | N
     for column in columns:
         value = row.get(column)
         if not isinstance(value, str):
-            kind = "null" if value is None else f"a {type(value).__name__}, not a text"
-            return "type", f'"{column}" is {kind}'
+            return "type", f'"{column}" is {_kind(value)}'
     if not row[answer].strip():
         return "no-target", f'"{answer}" is empty'
     for column in ("paraphrased_answer", "perturbed_answer"):
         if not all(isinstance(text, str) and text.strip() for text in _texts(row.get(column))):
             return "type", f'"{column}" is neither a text nor a list of texts'
     return None
+
+
+def _kind(value: object) -> str:
+    """What stands where a text should, in JSON's words."""
+    if value is None:
+        return "null"
+    words = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return f"{words.get(type(value), type(value).__name__)}, not a text"
 
 
 def _texts(value: Any) -> tuple[str, ...]:
