@@ -19,8 +19,8 @@ from unlearnkit.contracts import Batch, LabelScores
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-NEAR_CERTAIN = -1e-2
-"""Above this log-probability (nats) float32's log-softmax loses digits that a relative difference needs."""
+ROWS = 64
+"""Label tokens whose logits are held in float64 at a time."""
 
 
 def label_scores(model: nn.Module, batch: Batch, *, precise: bool = False, correct: bool = False) -> LabelScores:
@@ -29,8 +29,8 @@ def label_scores(model: nn.Module, batch: Batch, *, precise: bool = False, corre
     Args:
         model: a causal language model of transformers.
         batch: [B, T] ids, mask, labels.
-        precise: return float64 and recompute nearly certain tokens as -log1p(Σ exp(z_j - z_y)), which keeps relative
-            accuracy where log-softmax rounds to 0. For measuring, not for training.
+        precise: return float64, computed so that a nearly certain token keeps its relative accuracy, where
+            log-softmax rounds to 0. For measuring, not for training.
         correct: also say where the label is the most likely token; costs a pass over the logits.
 
     Returns:
@@ -41,25 +41,27 @@ def label_scores(model: nn.Module, batch: Batch, *, precise: bool = False, corre
     columns = labelled.any(0).nonzero().squeeze(1)
     targets, mask = shifted[:, columns], labelled[:, columns]
     logits = _logits_at(model, batch, columns).float()
-    nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="none")
-    logprobs = -nll.view(targets.shape)
     if precise:
-        logprobs = _sharpened(logprobs.double(), logits, targets, mask)
+        logprobs = _precisely(logits, targets, mask)
+    else:
+        nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="none")
+        logprobs = -nll.view(targets.shape)
     hits = (logits.argmax(-1) == targets) & mask if correct else mask
     return LabelScores(logprobs=logprobs, mask=mask, correct=hits)
 
 
-def _sharpened(logprobs: Tensor, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """`logprobs` with the nearly certain tokens recomputed in float64 from the same logits."""
-    near = mask & (logprobs > NEAR_CERTAIN)
-    if not near.any():
-        return logprobs
-    rows, target = logits[near].double(), targets[near].unsqueeze(-1)
-    gaps = rows - rows.gather(-1, target)
-    gaps.scatter_(-1, target, -torch.inf)
-    sharp = logprobs.clone()
-    sharp[near] = -torch.log1p(gaps.exp().sum(-1))
-    return sharp
+def _precisely(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """log p_y = -log(1 + Σ_{j≠y} exp(z_j - z_y)) in float64, [B, K]; the 1 is added last, so nothing cancels."""
+    found = torch.zeros(targets.shape, dtype=torch.float64, device=logits.device)
+    parts = []
+    kept, wanted = logits[mask], targets[mask].unsqueeze(-1)
+    for start in range(0, len(kept), ROWS):
+        rows, labels = kept[start : start + ROWS].double(), wanted[start : start + ROWS]
+        gaps = rows - rows.gather(-1, labels)
+        others = gaps.scatter(-1, labels, -torch.inf).logsumexp(-1)
+        parts.append(-torch.logaddexp(torch.zeros_like(others), others))
+    found[mask] = torch.cat(parts)
+    return found
 
 
 def _logits_at(model: nn.Module, batch: Batch, columns: Tensor) -> Tensor:

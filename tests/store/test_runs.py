@@ -64,7 +64,9 @@ def test_life_of_a_run(store: Store):
     run = store.claim(run.id)
     assert (run.status, run.alive) == ("running", True)
     assert store.claim(run.id).alive, "its own process may claim it again"
-    done = store.finish(run.id, "failed", error_code="x", error="why", exact=False, summary={"n": 1})
+    assert run.exact
+    assert not store.mark_inexact(run.id).exact
+    done = store.finish(run.id, "failed", error_code="x", error="why", summary={"n": 1})
     assert (done.state, done.error_code, done.error, done.exact, done.summary) == (
         "failed",
         "x",
@@ -76,7 +78,7 @@ def test_life_of_a_run(store: Store):
     again = store.claim(run.id)
     assert (again.error_code, again.error, again.finished) == (None, None, None)
     assert store.finish(run.id, "complete").summary == {"n": 1}
-    for call in (store.claim, store.beat, store.remove_run, lambda r: store.finish(r, "complete")):
+    for call in (store.claim, store.beat, store.mark_inexact, store.remove_run, lambda r: store.finish(r, "complete")):
         with pytest.raises(NotFound) as caught:
             call("0" * 26)
         assert caught.value.code == "run"

@@ -12,7 +12,7 @@ from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.metrics.intervals import bootstrap
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
-from unlearnkit.runs.identity import check_environment, digest, environment
+from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
@@ -95,11 +95,12 @@ def evaluate(
         raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
     metrics = {name: place.plugins.build("metric", name, {}) for split in data for name in chosen.splits[split]}
     sets = {split: read_set(place, spec).unique() for split, spec in data.items()}
-    source = find_model(place, _run_source(place, model))
+    model = _run_source(place, model)
+    source = find_model(place, model)
     held_against = None if reference is None else _reference(place, reference, sets.get("forget"))
     inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt)
     new_tokens = max_new_tokens or chosen.max_new_tokens
-    now = environment(place.settings)
+    now = place.environment()
     offers = {name: place.plugins.offers("metric")[name] for name in metrics}
     determines = {
         "metrics": {n: [o.distribution, o.version, options_of(metrics[n])] for n, o in sorted(offers.items())},
@@ -120,9 +121,9 @@ def evaluate(
         datasets={split: inputs.sets[split].fingerprint for split in data},
         config={
             "request": request(
-                model=model,
-                data=data, suite_name=suite_name,
-                reference=reference, max_new_tokens=new_tokens, batch_size=batch_size,
+                place, model=model, data=data, suite_name=suite_name,
+                reference=None if held_against is None else held_against.id,
+                max_new_tokens=new_tokens, batch_size=batch_size,
                 template=template, system_prompt=system_prompt,
             ),
             "template": inputs.template.kind,
@@ -136,7 +137,6 @@ def evaluate(
     run, _ = place.store.begin(draft)
     computed = 0
     if run.state != "complete":
-        check_environment(run, now, inexact=place.inexact)
         with place.working(run):
             computed = _measure(place, run, chosen, source, inputs, metrics, batch_size, new_tokens)
             run = place.store.finish(run.id, "complete", summary={"label": source.label, "splits": list(data)})

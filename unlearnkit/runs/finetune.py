@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
 from unlearnkit.runs.card import finetuning_card
-from unlearnkit.runs.identity import check_environment, digest, environment
+from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
-from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, report
+from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.seeds import derive
 from unlearnkit.store import new_id, records
@@ -39,7 +38,7 @@ def finetune(
     sets = {f"data{i or ''}": read_set(place, spec) for i, spec in enumerate(data)}
     specs = dict(zip(sets, data, strict=True))
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
-    now = environment(place.settings)
+    now = place.environment()
     encoded = [item for role in inputs.sets for item in inputs.encoded[role]]
     plan = schedule.plan(len(encoded), default_epochs=DEFAULT_EPOCHS)
     fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
@@ -50,8 +49,9 @@ def finetune(
         "plan": asdict(plan),
         "environment": now,
     }
+    run_id = new_id()
     draft = records.Run(
-        id=new_id(),
+        id=run_id,
         kind="finetune",
         identity=digest("finetune", determines),
         state="created",
@@ -60,8 +60,8 @@ def finetune(
         datasets=fingerprints,
         config={
             "request": request(
-                model=model, data=data, schedule=schedule,
-                out=None if out is None else str(Path(out).absolute()), template=template, system_prompt=system_prompt,
+                place, model=model, data=data, schedule=schedule, out=place_for(out, "finetune", run_id), force=force,
+                template=template, system_prompt=system_prompt,
             ),
             "plan": asdict(plan),
         },
@@ -69,11 +69,10 @@ def finetune(
         argv=place.argv,
         seed=schedule.seed,
     )  # fmt: skip
-    run, folder, complete = begin(place, draft, inputs, out, force=force)
+    run, folder, complete = begin(place, draft, inputs, anew=out is not None, force=force)
     if complete:
         return report(run, already=True)
-    check_environment(run, now, inexact=place.inexact)
-    with place.working(run):
+    with place.working(run) as held:
         import numpy as np
 
         from unlearnkit.training.finetune import FineTuning
@@ -90,7 +89,7 @@ def finetune(
             pad=inputs.pad,
         )
         run = drive(
-            place, run, trainer, inputs, folder,
+            place, held, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,
             card=lambda steps: finetuning_card(run, inputs, steps),
             rename={"forget": "train"},

@@ -41,7 +41,7 @@ def environment(settings: Settings) -> dict[str, Any]:
 
 
 def check_environment(run: Run, now: dict[str, Any], *, inexact: bool) -> None:
-    """Refuse to go on with a run where its bits could not be the same.
+    """Refuse to go on with a run where its bits could not be the same, unless that is wanted.
 
     Raises:
         BadInput: code `environment`, naming what differs.

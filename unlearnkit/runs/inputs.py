@@ -146,11 +146,21 @@ def prepare(
     return Inputs(source, tokenizer, chosen, kept, encoded)
 
 
-def request(**parts: Any) -> dict[str, Any]:
-    """A use case's arguments as JSON, so that `resume` can make the same call again from any folder."""
-    return {key: _plain(value) for key, value in parts.items() if value is not None} | {
-        "model": absolute(parts["model"])
-    }
+def request(place: Workplace, **parts: Any) -> dict[str, Any]:
+    """A use case's arguments as JSON, so that `resume` can make the same call again, from any folder and at any time.
+
+    Settings that data are found by, or that say what is kept of them, stand under "settings"."""
+    settings = {"tofu_dir": place.settings.tofu_dir, "store_text": place.settings.store_text or None}
+    kept = {key: absolute(str(v)) if isinstance(v, Path) else v for key, v in settings.items() if v is not None}
+    plain = {key: _plain(value) for key, value in parts.items() if value is not None}
+    return {**plain, "model": _lasting(place, parts["model"]), "settings": kept}
+
+
+def _lasting(place: Workplace, source: str) -> str:
+    """A model's name that means the same tomorrow: "@last" and relative paths do not."""
+    if source.startswith("run:"):
+        return f"run:{place.store.run(source.removeprefix('run:'), MODEL_KINDS).id}"
+    return absolute(source)
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.samples import DataSpec
@@ -26,8 +28,6 @@ def resume(place: Workplace, ref: str) -> Report:
         UnlearnkitError: `not-resumable` for a diverged run and for scores of weights that were never saved.
     """
     run = place.store.run(ref)
-    if run.state != "complete":
-        check_environment(run, environment(place.settings), inexact=place.inexact)
     asked = dict(run.config["request"])
     if not asked:
         raise UnlearnkitError(
@@ -35,6 +35,10 @@ def resume(place: Workplace, ref: str) -> Report:
             hint=f"unlearnkit resume {run.parent}",
             code="not-resumable",
         )
+    if run.state != "complete":
+        check_environment(run, environment(place.settings), inexact=place.inexact)
+    place.made_in = run.environment
+    place.settings = replace(place.settings, **_settings(asked.pop("settings")))
     if run.kind == "score":
         return score(place, data=DataSpec(**asked.pop("data")), **asked)
     if run.kind == "unlearn":
@@ -50,6 +54,10 @@ def resume(place: Workplace, ref: str) -> Report:
         data = tuple(DataSpec(**spec) for spec in asked.pop("data"))
         return finetune(place, data=data, schedule=Schedule(**asked.pop("schedule")), **asked)
     return evaluate(place, data=_specs(asked.pop("data")), **asked)
+
+
+def _settings(kept: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: Path(value) if key == "tofu_dir" else value for key, value in kept.items()}
 
 
 def _specs(data: Mapping[str, Any]) -> dict[str, DataSpec]:

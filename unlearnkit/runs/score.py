@@ -11,7 +11,7 @@ from unlearnkit.contracts import Scorer
 from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
-from unlearnkit.runs.identity import check_environment, digest, environment
+from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
@@ -126,7 +126,7 @@ def score(
     source = find_model(place, model)
     inputs = prepare(place, source, {"data": data}, {"data": samples}, template=template, system_prompt=system_prompt)
     asked = request(
-        model=model, data=data, scorer=scorer, options=options_of(built), seed=seed, batch_size=batch_size,
+        place, model=model, data=data, scorer=scorer, options=options_of(built), seed=seed, batch_size=batch_size,
         template=template, system_prompt=system_prompt,
     )  # fmt: skip
     task = ScoreTask(source.fingerprint, lambda: load_model(source), inputs, "data", scorer, built, seed, batch_size)
@@ -135,15 +135,14 @@ def score(
 
 def run_task(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, parent: str | None = None) -> ScoreReport:
     """Find or make the run of a task, measure what is missing, and report."""
-    run, series, now = _run_of(place, task, asked, parent)
+    run, series = _run_of(place, task, asked, parent)
     shards = scoring.rows_by_shard(task.encoded, task.batch_size)
     units = len(task.scorer.units(len(shards)))
     task.inputs.record(place)
     run, _ = place.store.begin(run)
     if run.state == "complete":
         return _report(place, task, run, computed=0, units=units)
-    check_environment(run, now, inexact=place.inexact)
-    with place.working(run):
+    with place.working(run) as held:
         computed = 0
         if scoring.missing_units(place.store, series, task.scorer, task.encoded, task.batch_size):
             computed = scoring.measure(
@@ -157,15 +156,15 @@ def run_task(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, par
             for sample, s in zip(task.samples.samples, scores, strict=True)
         ]
         place.store.put_scores(run.id, rows)
+        if held.exact and any(r.series == series and not r.exact for r in place.store.runs(kind="score")):
+            place.store.mark_inexact(run.id)  # a draw that it shares may have been made elsewhere
         run = place.store.finish(run.id, "complete", summary={"reliability": reliability, "n": len(rows)})
     return _report(place, task, run, computed=computed, units=units)
 
 
-def _run_of(
-    place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent: str | None
-) -> tuple[records.Run, str, dict[str, Any]]:
-    """The run as it would be new, the key of its draws, and the environment."""
-    now = environment(place.settings)
+def _run_of(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent: str | None) -> tuple[records.Run, str]:
+    """The run as it would be new, and the key of its draws."""
+    now = place.environment()
     options = options_of(task.scorer)
     offer = place.plugins.offers("scorer")[task.scorer_name]
     drawn = {key: value for key, value in options.items() if key not in task.scorer.reduced_by}
@@ -197,7 +196,6 @@ def _run_of(
             series=series,
         ),
         series,
-        now,
     )
 
 

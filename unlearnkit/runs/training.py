@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,10 +100,18 @@ def report(run: records.Run, *, already: bool) -> TrainingReport:
     return TrainingReport(run=run.id, algorithm=run.method, sampler=run.config.get("sampler"), already=already, **kept)
 
 
+def place_for(out: str | None, kind: str, run_id: str) -> str:
+    """Where a run's model goes: an absolute path, as the run may be gone on with from another folder."""
+    return str((Path(out) if out is not None else Path(FOLDERS[kind]) / run_id).absolute())
+
+
 def begin(
-    place: Workplace, draft: records.Run, inputs: Inputs, out: str | None, *, force: bool
+    place: Workplace, draft: records.Run, inputs: Inputs, *, anew: bool, force: bool
 ) -> tuple[records.Run, Path, bool]:
     """Find or make the run, and settle where its model goes: (run, folder, whether it is complete already).
+
+    Args:
+        anew: the folder was named in this call, and is meant even where the run began with another.
 
     Raises:
         UnlearnkitError: `not-resumable` for a diverged run; what `check_out` finds wrong with the folder.
@@ -120,10 +125,9 @@ def begin(
             hint=f"change an option, or forget it with: unlearnkit runs rm {found.id}",
             code="not-resumable",
         )
-    run_id = found.id if found is not None else draft.id
-    asked = out or (found and found.config["request"].get("out"))
-    folder = Path(asked) if asked else Path(FOLDERS[draft.kind]) / run_id
-    if not _written_by(folder, run_id):  # its own model, from before a kill, is replaced
+    chosen = draft if anew or found is None else found
+    folder = Path(chosen.config["request"]["out"])
+    if not _written_by(folder, (found or draft).id):  # its own model, from before a kill, is replaced
         check_out(folder, force)
     inputs.record(place)
     run, _ = place.store.begin(draft)
@@ -152,45 +156,54 @@ def drive(
         card: the model card's text, given the number of steps.
         rename: names under which terms are stored, where the loop's own would mislead.
     """
-    store, progress = place.store, place.progress
+    progress, stop = place.progress, place.stop
     spent = _load_checkpoint(place, run, trainer)
     recorder = _Recorder(place, run)
     began = saved = time.monotonic()
-    progress.start("training", trainer.plan.steps, trainer.done)
-    with _stop_signals() as stop:
-        for found in trainer.steps():
-            terms = {(rename or {}).get(name, name): value for name, value in found.items()}
-            recorder.add(records.StepRow(trainer.done, terms))
-            place.plugins.notify("step_finished", run=run, step=trainer.done, terms=terms)
-            progress.advance(1, f"loss {terms['loss']:.4g}")
-            due = (
-                trainer.done % checkpoint_every == 0
-                if checkpoint_every
-                else time.monotonic() - saved > CHECKPOINT_SECONDS
-            )
-            last = trainer.done == trainer.plan.steps
-            if (due or stop.is_set()) and not last:
-                recorder.checkpoint(trainer, spent + time.monotonic() - began)
-                saved = time.monotonic()
-            if stop.is_set() and not last:
-                raise Interrupted(
-                    f"stopped after step {trainer.done} of {trainer.plan.steps}; nothing is lost",
-                    hint=f"unlearnkit resume {run.id}",
+    epoch = -1.0
+    with stop.holding():
+        try:
+            for found in trainer.steps():
+                terms = {(rename or {}).get(name, name): value for name, value in found.items()}
+                recorder.add(records.StepRow(trainer.done, terms))
+                place.plugins.notify("step_finished", run=run, step=trainer.done, terms=terms)
+                if terms["epoch"] != epoch:  # what an epoch begins with may have shown a bar of its own
+                    epoch = terms["epoch"]
+                    progress.start("training", trainer.plan.steps, trainer.done - 1)
+                progress.advance(1, f"loss {terms['loss']:.4g}")
+                if trainer.done == trainer.plan.steps:
+                    break
+                due = (
+                    trainer.done % checkpoint_every == 0
+                    if checkpoint_every
+                    else time.monotonic() - saved > CHECKPOINT_SECONDS
                 )
-    recorder.flush()
-    progress.finish()
+                if due or stop.asked:
+                    recorder.checkpoint(trainer, spent + time.monotonic() - began)
+                    saved = time.monotonic()
+                if stop.asked:
+                    raise Interrupted(f"stopped after step {trainer.done} of {trainer.plan.steps}; nothing is lost")
+        finally:
+            recorder.flush()
+            progress.finish()
+        return _finish(place, run, trainer, inputs, out, card(trainer.done), spent + time.monotonic() - began)
+
+
+def _finish(
+    place: Workplace, run: records.Run, trainer: Trainer, inputs: Inputs, out: Path, card: str, seconds: float
+) -> records.Run:
+    """Write the model, then close the run."""
+    store = place.store
     steps = store.steps(run.id)
-    fingerprint = save_model(trainer.model, inputs.tokenizer, out, card=card(trainer.done), force=True)
-    stopped_by = "max_steps" if trainer.plan.max_steps == trainer.done else "epochs"
     summary = {
         "model_dir": str(out),
-        "model": fingerprint,
+        "model": save_model(trainer.model, inputs.tokenizer, out, card=card, force=True),
         "steps": trainer.done,
-        "stopped_by": stopped_by,
-        "seconds": round(spent + time.monotonic() - began, 2),
+        "stopped_by": "max_steps" if trainer.plan.max_steps == trainer.done else "epochs",
+        "seconds": round(seconds, 2),
         "terms": dict(steps[-1].terms) if steps else {},
     }
-    run = store.finish(run.id, "complete", summary=summary, exact=False if recorder.inexact else None)
+    run = store.finish(run.id, "complete", summary=summary)
     store.drop_checkpoints(run.id)
     return run
 
@@ -202,7 +215,7 @@ class _Recorder:
         self._place, self._run = place, run
         self._pending: list[records.StepRow] = []
         self._flushed = time.monotonic()
-        self.inexact = place.inexact
+        self._exact = run.exact
 
     def add(self, row: records.StepRow) -> None:
         self._pending.append(row)
@@ -223,8 +236,8 @@ class _Recorder:
         self._pending, self._flushed = [], time.monotonic()
 
     def _check(self, mismatched: list[int]) -> None:
-        if mismatched and not self.inexact:
-            self.inexact = True
+        if mismatched and self._exact:
+            self._exact = self._place.store.mark_inexact(self._run.id).exact
             self._place.progress.warn(
                 f"step {mismatched[0]} did not come out as before; the run goes on but is marked inexact"
             )
@@ -234,33 +247,10 @@ def _load_checkpoint(place: Workplace, run: records.Run, trainer: Trainer) -> fl
     """Put the newest readable checkpoint into the trainer; the seconds spent before it."""
     for mark in place.store.checkpoints(run.id):
         try:
-            tensors = place.store.files.load(mark.file)
+            trainer.load_state(place.store.files.load(mark.file), mark.step)
         except UnlearnkitError as error:
             place.progress.warn(f"checkpoint of step {mark.step} left out: {error.message}")
             continue
-        trainer.load_state(tensors, mark.step)
         place.progress.say(f"going on from step {mark.step} of {trainer.plan.steps}")
         return float(mark.state.get("seconds", 0.0))
     return 0.0
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT, SIGTERM or SIGUSR1 sets, so that a step ends whole; a second signal stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handler(_number: int, _frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield stop
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +17,9 @@ from unlearnkit.plugins import options_of
 from unlearnkit.runs import score as scores
 from unlearnkit.runs.anchors import reference_nll
 from unlearnkit.runs.card import unlearning_card
-from unlearnkit.runs.identity import check_environment, digest, environment
+from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, prepare, read_set, request
-from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, report
+from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.seeds import derive
 from unlearnkit.store import new_id, records
@@ -76,7 +75,7 @@ def unlearn(
     if retain is not None and not allow_overlap:
         check_overlap(sets["forget"], sets["retain"] if "retain" in sets else read_set(place, retain))
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
-    now = environment(place.settings)
+    now = place.environment()
     plan = schedule.plan(len(inputs.sets["forget"].samples), default_epochs=DEFAULT_EPOCHS)
     offers = {kind: place.plugins.offers(kind)[name] for kind, name in (("algorithm", algorithm), ("sampler", sampler))}
     determines = {
@@ -88,8 +87,9 @@ def unlearn(
         "plan": asdict(plan),
         "environment": now,
     }
+    run_id = new_id()
     draft = records.Run(
-        id=new_id(),
+        id=run_id,
         kind="unlearn",
         identity=digest("unlearn", determines),
         state="created",
@@ -98,9 +98,9 @@ def unlearn(
         datasets={role: chosen.fingerprint for role, chosen in inputs.sets.items()},
         config={
             "request": request(
-                model=model, forget=forget, retain=retain, algorithm=algorithm, options=options_of(method),
+                place, model=model, forget=forget, retain=retain, algorithm=algorithm, options=options_of(method),
                 sampler=sampler, sampler_options=options_of(order), schedule=schedule,
-                out=None if out is None else str(Path(out).absolute()), allow_overlap=allow_overlap,
+                out=place_for(out, "unlearn", run_id), force=force, allow_overlap=allow_overlap,
                 template=template, system_prompt=system_prompt,
             ),
             "options": options_of(method),
@@ -111,11 +111,10 @@ def unlearn(
         argv=place.argv,
         seed=schedule.seed,
     )  # fmt: skip
-    run, folder, complete = begin(place, draft, inputs, out, force=force)
+    run, folder, complete = begin(place, draft, inputs, anew=out is not None, force=force)
     if complete:
         return report(run, already=True)
-    check_environment(run, now, inexact=place.inexact)
-    with place.working(run):
+    with place.working(run) as held:
         from unlearnkit.training.loop import Trainer
 
         weights = load_model(source)
@@ -132,7 +131,7 @@ def unlearn(
             anchors=anchors,
         )
         run = drive(
-            place, run, trainer, inputs, folder,
+            place, held, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,
             card=lambda steps: unlearning_card(run, inputs, steps),
         )  # fmt: skip
@@ -195,11 +194,12 @@ class Orders:
         if started:
             here = self.run.config["request"]
             asked = request(
-                model=here["model"], data=DataSpec(**here["forget"]), scorer=needs.scorer,
+                place, model=here["model"], data=DataSpec(**here["forget"]), scorer=needs.scorer,
                 options=options_of(scorer), seed=0, batch_size=scores.BATCH_SIZE,
                 template=here["template"], system_prompt=here.get("system_prompt"),
             )  # fmt: skip
-        found = scores.run_task(place, task, asked, parent=self.run.id)
+        with place.stop.holding(False):  # what is scored is stored: no need to wait for the end
+            found = scores.run_task(place, task, asked, parent=self.run.id)
         what = "this model and these data" if started else f"the weights at epoch {epoch + 1}"
         if found.computed:
             place.progress.say(f"{needs.scorer} scores of {what} were not in the store: computed (run {found.run})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import Interrupted, UnlearnkitError
 from unlearnkit.progress import SILENT, Progress
+from unlearnkit.runs.identity import environment
+from unlearnkit.runs.stopping import Stop
 from unlearnkit.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ class Workplace:
     argv: tuple[str, ...] = ()
     inexact: bool = False
     """Whether a run may go on in an environment that cannot give the same bits."""
+    made_in: Mapping[str, Any] | None = None
+    """The environment of the run that is gone on with: it stays that run, wherever it goes on."""
+    stop: Stop = field(default_factory=Stop)
 
     @cached_property
     def store(self) -> Store:
@@ -52,6 +57,11 @@ class Workplace:
                 self.__dict__["store"] = Store.open(self.settings.store, readonly=True)
         return self.store
 
+    def environment(self) -> dict[str, Any]:
+        """The environment that a run is identified by."""
+        here = environment(self.settings)
+        return here if self.made_in is None else dict(self.made_in)
+
     @cached_property
     def plugins(self) -> Plugins:
         from unlearnkit.plugins import plugins
@@ -74,24 +84,31 @@ class Workplace:
         """Hold a run while working on it, and record how that ends.
 
         Raises:
+            Interrupted: a signal asked to stop.
             UnlearnkitError: code `busy`, where another process works on it.
         """
-        run = self.store.claim(run.id)
-        self.plugins.notify("run_started", run=run)
-        error: BaseException | None = None
-        try:
-            yield run
-        except BaseException as caught:
-            error = caught
-            self._record(run, caught)
-            raise
-        finally:
-            self.plugins.notify("run_finished", run=self.store.run(run.id), error=error)
+        with self.stop.listening():
+            run = self.store.claim(run.id)
+            if self.made_in is not None and self.made_in != environment(self.settings):
+                run = self.store.mark_inexact(run.id)
+            self.plugins.notify("run_started", run=run)
+            error: BaseException | None = None
+            try:
+                yield run
+            except (KeyboardInterrupt, Interrupted) as caught:
+                said = caught.message if isinstance(caught, Interrupted) else "stopped; what was done is kept"
+                error = Interrupted(said, hint=f"unlearnkit resume {run.id}")
+                self.store.finish(run.id, "failed", error_code="interrupted", error="stopped by a signal")
+                raise error from caught
+            except BaseException as caught:
+                error = caught
+                self._record(run, caught)
+                raise
+            finally:
+                self.plugins.notify("run_finished", run=self.store.run(run.id), error=error)
 
     def _record(self, run: Run, error: BaseException) -> None:
-        if isinstance(error, (KeyboardInterrupt, Interrupted)):
-            self.store.finish(run.id, "failed", error_code="interrupted", error="stopped by a signal")
-        elif isinstance(error, UnlearnkitError):
+        if isinstance(error, UnlearnkitError):
             state: Any = "diverged" if error.code == "diverged" else "failed"
             self.store.finish(run.id, state, error_code=error.code, error=error.message)
         else:

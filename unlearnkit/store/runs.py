@@ -81,6 +81,12 @@ class Runs(Base):
         with self._write() as connection:
             self._update(connection, run_id, beat=now())
 
+    def mark_inexact(self, run_id: str) -> Run:
+        """Write down that a run's bits may differ from those of an undisturbed one: there is no way back."""
+        with self._write() as connection:
+            self._update(connection, run_id, exact=False)
+            return self._by_id(connection, run_id)
+
     def finish(
         self,
         run_id: str,
@@ -89,16 +95,13 @@ class Runs(Base):
         summary: Mapping[str, Any] | None = None,
         error_code: str | None = None,
         error: str | None = None,
-        exact: bool | None = None,
     ) -> Run:
-        """Write down how a run ended. `summary` and `exact` stay as they are where None."""
+        """Write down how a run ended. `summary` stays as it is where None."""
         time = now()
         changes: dict[str, Any] = {"state": state, "beat": time, "finished": time}
         changes |= {"error_code": error_code, "error": error}
         if summary is not None:
             changes["summary"] = dict(summary)
-        if exact is not None:
-            changes["exact"] = exact
         with self._write() as connection:
             self._update(connection, run_id, **changes)
             return self._by_id(connection, run_id)
@@ -112,7 +115,9 @@ class Runs(Base):
         query = sa.select(schema.run).order_by(RUN.created.desc(), RUN.id.desc())
         if kinds is not None:
             query = query.where(RUN.kind.in_(kinds))
-        if ref != "@last":
+        if ref == "@last":  # scores that another run asked for are not what was done last
+            query = query.where((RUN.kind != "score") | RUN.parent.is_(None))
+        else:
             if len(ref) < PREFIX:
                 raise BadInput(f'"{ref}" is too short for a run', hint=f"give {PREFIX} characters or more")
             query = query.where(RUN.id.startswith(ref.upper(), autoescape=True))

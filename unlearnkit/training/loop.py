@@ -198,8 +198,7 @@ class Trainer:
         Raises:
             UnlearnkitError: code `checkpoint`, where names or shapes are not this model's.
         """
-        fresh = {name for name in self.state() if not name.startswith("optimizer.")}
-        if {name for name in tensors if not name.startswith("optimizer.")} != fresh:
+        if _shapes(tensors) != _shapes(self.state()):
             raise UnlearnkitError("the checkpoint belongs to another model", code="checkpoint")
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
@@ -215,6 +214,11 @@ class Trainer:
             if state:
                 self._optimizer.state[parameter] = state
         self.done = step
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:
+    """Names, types and shapes of a model's tensors in a state."""
+    return {name: (t.dtype, t.shape) for name, t in state.items() if not name.startswith("optimizer.")}
 
 
 def _sizes(batches: Sequence[Batch]) -> dict[str, int]:

@@ -52,7 +52,8 @@ class TrainingPlan:
 
     def companions(self, step: int, micro: int, size: int, n: int) -> list[int]:
         """Rows of the retain set, of n samples, that go with a micro-batch: successive pieces of shuffled passes."""
-        start = step * self.batch_size * self.grad_accum + micro * self.batch_size
+        in_epoch = (step % self.steps_per_epoch) * self.batch_size * self.grad_accum
+        start = self.epoch(step) * self.n + in_epoch + micro * self.batch_size
         cycles = range(start // n, (start + size - 1) // n + 1)
         shuffled = {c: np.random.default_rng(derive(self.seed, "retain", c)).permutation(n) for c in cycles}
         return [int(shuffled[i // n][i % n]) for i in range(start, start + size)]
