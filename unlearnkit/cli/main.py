@@ -182,6 +182,9 @@ def _described(error: BaseException) -> tuple[str, str, str | None, int]:
         )
     if isinstance(error, MemoryError):
         return "memory", "out of memory", "a smaller --batch-size", 1
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{error.filename}: " if error.filename else ""
+        return "system", f"{named}{error.strerror}", "--debug shows where", 1
     return (
         "internal",
         f"{type(error).__name__}: {error}",

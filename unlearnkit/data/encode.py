@@ -86,7 +86,7 @@ def choose_template(name: str, system: str | None, *, has_chat: bool) -> Templat
     """The template that `--template NAME` means.
 
     Raises:
-        BadInput: unknown name, unreadable file, a file without {answer}, chat without a chat template.
+        BadInput: unknown name, a file that is not UTF-8 or lacks {answer}, chat without a chat template.
     """
     if name == "auto":
         name = "chat" if has_chat else "plain"
@@ -103,9 +103,15 @@ def choose_template(name: str, system: str | None, *, has_chat: bool) -> Templat
     path = Path(name)
     if not path.is_file():
         raise BadInput(f"--template {name}: neither {', '.join(KINDS)} nor a file", code="template")
-    text = path.read_text(encoding="utf-8").removesuffix("\n")
-    if text.count("{answer}") != 1:
-        raise BadInput(f"{name}: a template has {{answer}} in it exactly once", code="template")
+    try:
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{name} is not UTF-8: {error.reason} at byte {error.start}", code="template") from error
+    _, *after = text.split("{answer}")
+    if len(after) != 1 or "{question}" in after[0]:
+        raise BadInput(
+            f"{name}: a template has {{answer}} in it exactly once, and {{question}} before it", code="template"
+        )
     return Template("file", text=text)
 
 

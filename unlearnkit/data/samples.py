@@ -86,7 +86,7 @@ def load_samples(
         external: asked first; how plugins bring sources of their own.
 
     Raises:
-        UnlearnkitError: codes `column`, `type`, `no-target`, `empty` and those of `read_rows`.
+        UnlearnkitError: codes `column`, `type`, `encoding`, `no-target`, `empty` and those of `read_rows`.
     """
     rows = external(spec.source, spec.split) if external else None
     if rows is None:
@@ -145,6 +145,8 @@ def _fault(row: Raw, columns: Sequence[str], answer: str) -> tuple[str, str] | N
         value = row.get(column)
         if not isinstance(value, str):
             return "type", f'"{column}" is {_kind(value)}'
+        if "\0" in value:
+            return "encoding", f'"{column}" has a NUL character'
     if not row[answer].strip():
         return "no-target", f'"{answer}" is empty'
     for column in ("paraphrased_answer", "perturbed_answer"):

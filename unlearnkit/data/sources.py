@@ -24,15 +24,19 @@ def read_rows(source: str, split: str | None, *, tofu_dir: Path | None, allow_do
     """All rows of a source as dictionaries, in order.
 
     Raises:
-        NotFound: no such file, folder or cached hub data set.
+        NotFound: no such file, folder, split or cached hub data set.
+        BadInput: an empty name, or a split of what has none.
         UnlearnkitError: codes `empty`, `json`, `number`, `format`, `encoding`, with file and line.
     """
     if not source or "\0" in source:
         raise BadInput("the name of a data source is empty or has a NUL in it", code="value")
+    path = Path(source)
+    if split is not None and (source.startswith("tofu:") or path.is_file()):
+        raise BadInput(f"{source} has no splits to choose from", hint="leave --split out", code="split")
     if source.startswith("tofu:"):
         rows = _tofu(source.removeprefix("tofu:"), tofu_dir, allow_download)
-    elif Path(source).exists():
-        rows = _file(_in_folder(Path(source), split) if Path(source).is_dir() else Path(source))
+    elif path.exists():
+        rows = _file(_in_folder(path, split) if path.is_dir() else path)
     elif _looks_like_hub_name(source):
         rows = _hub(source, split, allow_download)
     else:
@@ -83,7 +87,7 @@ def _text(path: Path) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnlearnkitError(f"{path} is UTF-16", hint="save it as UTF-8", code="encoding")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UnlearnkitError(
@@ -91,10 +95,6 @@ def _text(path: Path) -> str:
             hint="save it as UTF-8",
             code="encoding",
         ) from error
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise UnlearnkitError(f"{path}:{line}: NUL character", code="encoding")
-    return text
 
 
 def _jsonl(path: Path) -> list[Raw]:
@@ -138,7 +138,8 @@ def _csv(path: Path) -> list[Raw]:
                 )
             rows.append(dict(row))
     except csv.Error as error:
-        raise UnlearnkitError(f"{path}:{reader.line_num}: {error}", code="format") from error
+        # The inner reader's number: the outer one counts up only when a row is whole.
+        raise UnlearnkitError(f"{path}:{reader.reader.line_num}: {error}", code="format") from error
     return rows
 
 
