@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 KIND = click.Choice(list(KINDS))
 
 
-@click.group("plugins", invoke_without_command=True)
-@click.pass_context
-def command(ctx: click.Context) -> None:
+class ListsByDefault(click.Group):
+    """`plugins` and `plugins --format json` are `plugins list …`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named or ctx.resilient_parsing else ["list", *args])
+
+
+@click.group("plugins", cls=ListsByDefault)
+def command() -> None:
     """List, describe or write plugins: algorithms, scorers, samplers, metrics, aggregates, adapters."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_plugins, store=None, format_="table", debug=False, kind=None)
 
 
 @make_command("list", examples="unlearnkit plugins list --kind algorithm")
@@ -40,7 +45,7 @@ def list_plugins(place: Workplace, screen: Output, kind: str | None) -> None:
 
         screen.console().print(plain_table(rows))
         for b in plugins.broken():
-            click.echo(f"broken: {b.plugin} ({b.distribution} {b.version}): {b.cause}")
+            click.echo(clean(f"broken: {b.plugin} ({b.distribution} {b.version}): {b.cause}"))
     else:
         screen.data({"plugins": rows, "broken": broken}, rows)
 
@@ -53,30 +58,46 @@ def show(place: Workplace, screen: Output, name: str, kind: str | None) -> None:
     plugins = place.plugins
     kinds = [k for k in ([kind] if kind else KINDS) if name in plugins.offers(k)]
     if not kinds:
-        plugins.resolve(kind or "algorithm", name) if kind else _unknown(place, name)
-    for found in kinds:
-        about = plugins.describe(found, name)
-        options = [asdict(option) for option in about.options]
-        if screen.tables:
-            from unlearnkit.report.tables import plain_table
+        raise _unknown(place, name)
+    found = [(k, plugins.describe(k, name)) for k in kinds]
+    if not screen.tables:
+        rows = [{"kind": k, "plugin": name, **asdict(option)} for k, about in found for option in about.options]
+        screen.data({"plugins": [_data(k, name, about) for k, about in found]}, rows)
+        return
+    from unlearnkit.report.tables import options_table
 
-            click.echo(f"{found} {name}: {about.summary}\n")
-            if about.details:
-                click.echo(about.details + "\n")
-            if about.source:
-                click.echo(f"source: {about.source}\n")
-            if options:
-                screen.console().print(plain_table(options))
-        else:
-            screen.data({"kind": found, "name": name, "summary": about.summary, "options": options}, options)
+    for k, about in found:
+        source = f"source: {about.source}" if about.source else ""
+        for part in (f"{k} {name}: {about.summary}", *_paragraphs(about.details), source):
+            if part:
+                screen.console().print(part + "\n")
+        if about.options:
+            screen.console().print(options_table(about.options), "")
 
 
-def _unknown(place: Workplace, name: str) -> None:
+def _data(kind: str, name: str, about: Description) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "name": name,
+        "distribution": about.offer.distribution,
+        "version": about.offer.version,
+        "summary": about.summary,
+        "source": about.source,
+        "options": [asdict(option) for option in about.options],
+    }
+
+
+def _paragraphs(text: str) -> list[str]:
+    """A docstring's paragraphs, free of its line breaks; what is indented stays as it is."""
+    return [part if part.startswith(" ") else " ".join(part.split()) for part in text.split("\n\n")]
+
+
+def _unknown(place: Workplace, name: str) -> NotFound:
     from difflib import get_close_matches
 
     names = [n for k in KINDS for n in place.plugins.offers(k)]
     close = get_close_matches(name, names, n=1)
-    raise NotFound(
+    return NotFound(
         f'no plugin "{name}"',
         hint=f'did you mean "{close[0]}"?' if close else "unlearnkit plugins list",
         code="plugin",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,7 @@ from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
 
 if TYPE_CHECKING:
+    from unlearnkit.report.collect import Findings
     from unlearnkit.runs.workplace import Workplace
 
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     "report",
     examples="""
 unlearnkit report
+unlearnkit report @last
 unlearnkit report 01JZ7Q 01JZ7R --format markdown
 """,
 )
@@ -31,35 +33,35 @@ def command(place: Workplace, screen: Output, runs: tuple[str, ...]) -> None:
     found = collect(place, runs)
     if screen.tables:
         show_report(screen, found)
-        return
-    rows = [
-        {
-            "run": e.run.id,
-            "label": e.label,
-            "metric": name,
-            "value": f.value,
-            "n": f.n,
-            "low": f.low,
-            "high": f.high,
-        }
-        for e in found.evaluated
-        for name, f in e.figures.items()
-    ]
-    rows += [
-        {"run": e.run.id, "label": e.label, "metric": name, "value": a.value, "reason": a.reason}
-        for e in found.evaluated
-        for name, a in e.aggregates.items()
-    ]
-    screen.data(found.json(), rows)
+    else:
+        screen.data(found.json(), _rows(found))
 
 
-def show_report(screen: Output, found: object) -> None:
+def show_report(screen: Output, found: Findings) -> None:
     """A report as tables."""
     from unlearnkit.report.tables import report_tables
 
-    tables = report_tables(found)  # type: ignore[arg-type]
+    tables = report_tables(found)
     for table in tables:
         screen.console().print(table)
     if not tables:
-        screen.say("nothing to report yet: no complete scores or evaluations")
-        screen.next("unlearnkit score --model MODEL --data DATA", "unlearnkit eval MODEL --forget DATA --retain DATA")
+        screen.say("nothing to report: no complete scores or evaluations")
+        screen.next(
+            "unlearnkit score --model MODEL --data DATA", "unlearnkit eval MODEL|RUN --forget DATA --retain DATA"
+        )
+
+
+def _rows(found: Findings) -> list[dict[str, Any]]:
+    """One row for each figure of each evaluation."""
+    rows = []
+    for e in found.evaluated:
+        about = {"run": e.run.id, "label": e.label}
+        rows += [
+            {**about, "metric": name, "value": f.value, "n": f.n, "low": f.low, "high": f.high, "reason": f.reason}
+            for name, f in e.figures.items()
+        ]
+        rows += [
+            {**about, "metric": name, "value": a.value, "n": a.n, "low": None, "high": None, "reason": a.reason}
+            for name, a in e.aggregates.items()
+        ]
+    return rows

@@ -68,7 +68,6 @@ class Findings:
     evaluated: Sequence[Evaluated]
     difficulty: Sequence[Difficulty]
     thirds: Sequence[Third]
-    training: Sequence[records.Run]
 
     def json(self) -> dict[str, Any]:
         """The report as data."""
@@ -109,7 +108,6 @@ def collect(place: Workplace, refs: Sequence[str]) -> Findings:
         evaluated=evaluated,
         difficulty=[_difficulty(place, run) for run in scores],
         thirds=[third for e in evaluated for third in _thirds(place, e, every)],
-        training=[run for run in reversed(wanted) if run.kind in ("unlearn", "finetune")],
     )
 
 
@@ -146,11 +144,14 @@ def _evaluated(place: Workplace, run: records.Run) -> Evaluated:
 
 
 def _label(run: records.Run, writer: records.Run | None) -> str:
-    if writer is None:
-        return str(run.summary.get("label", run.model[:8]))
-    if writer.kind == "unlearn":
+    if writer is not None and writer.kind == "unlearn":
         return f"{writer.method}, {writer.config['sampler']}"
-    return str(run.summary.get("label", "fine-tuned")).rstrip("/").rsplit("/", 1)[-1]
+    return _last(str(run.summary.get("label", run.model[:8])))
+
+
+def _last(source: str) -> str:
+    """A file's or folder's name without the folders around it; what else a source is called as it is."""
+    return source.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
@@ -163,7 +164,7 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
     model = store.model(run.model)
     return Difficulty(
         run=run,
-        label=f"{data.label if data else '?'} under {model.source if model else run.model[:8]}",
+        label=f"{_last(data.label) if data else '?'} under {_last(model.source) if model else run.model[:8]}",
         n=len(rows),
         undefined=len(rows) - len(values),
         low=float(values.min()) if len(values) else None,

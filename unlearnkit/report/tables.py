@@ -1,18 +1,18 @@
-"""Tables for the terminal. They fit 80 columns, and colour carries no meaning alone."""
+"""What each command shows in a terminal, as sheets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
-
-from unlearnkit.text import clean, shorten
+from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, significant, text
+from unlearnkit.text import shorten
 
 if TYPE_CHECKING:
     from unlearnkit.contracts import Scorer
-    from unlearnkit.report.collect import Findings
+    from unlearnkit.plugins.fields import OptionInfo
+    from unlearnkit.report.collect import Evaluated, Findings, Third
     from unlearnkit.runs.evaluate import EvalReport, Figure
     from unlearnkit.runs.score import ScoreReport
     from unlearnkit.runs.training import TrainingReport
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REASONS = {
     "no_reference": "needs --reference: a run whose model never saw the forget set",
+    "no_reference_truth_ratio": "the reference has no truth ratio",
     "no_retain": "needs --retain",
     "no_wrong_answers": "the data have no wrong answers",
     "no_truth_ratio": "the data have no wrong answers",
@@ -33,205 +34,143 @@ REASONS = {
 
 SIDE_BY_SIDE = 4
 """Runs in one table, so that it fits 80 columns."""
+NAME_WIDTH = 12
+"""Of a run's column there."""
 
 
-def figure(value: float | None, digits: int = 3) -> str:
-    """A number in a few characters; "–" where there is none."""
-    if value is None:
-        return "–"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.0f}"
-    return f"{value:.1e}"
-
-
-def _table(title: str, *columns: str, left: int = 1) -> Table:
-    table = Table(title=Text(title), title_justify="left", title_style="bold", pad_edge=False)
-    for i, name in enumerate(columns):
-        table.add_column(Text(name), justify="left" if i < left else "right", overflow="fold")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(clean(cell)) for cell in cells))
-
-
-def plain_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def plain_table(rows: Sequence[Mapping[str, Any]]) -> Sheet:
     """Rows as they are."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = _table("", *columns, left=len(columns))
+    sheet = Sheet("", *(text(name) for name in columns))
     for row in rows:
-        _row(table, *("" if row.get(c) is None else str(row[c]) for c in columns))
-    return table
+        sheet.add(*("" if row.get(c) is None else str(row[c]) for c in columns))
+    return sheet
 
 
-def score_tables(found: ScoreReport, scorer: type[Scorer], show: int) -> list[Table]:
+def options_table(options: Sequence[OptionInfo]) -> Sheet:
+    """A plugin's options."""
+    sheet = Sheet("", fixed("option"), text("takes"), fixed("default"), text("meaning"))
+    for option in options:
+        sheet.add(option.name, option.type, "required" if option.required else str(option.default), option.help)
+    return sheet
+
+
+# --------------------------------------------------------------------------------------------------------------- runs
+
+
+def score_tables(found: ScoreReport, scorer: type[Scorer], show: int) -> list[Sheet]:
     """The hardest and the easiest samples, by what the scorer says a high value means."""
-    defined = [s for s in found.samples if s.value is not None]
-    ranked = sorted(defined, key=lambda s: s.value or 0.0)
+    ranked = sorted((s for s in found.samples if s.value is not None), key=lambda s: s.value or 0.0)
     low, high = ranked[:show], ranked[max(show, len(ranked) - show) :][::-1]
     low_name, high_name = {"easy": ("hardest", "easiest"), "hard": ("easiest", "hardest")}.get(
         scorer.high_means, ("lowest", "highest")
     )
-    claim = f" (by the claim of {scorer.source})" if scorer.high_means != "unknown" else ""
-    reliability = f", reliability {found.reliability:.2f}" if found.reliability is not None else ""
-    tables = []
-    for name, samples, more in (
-        (low_name, low, f"{claim}; {found.n} samples{reliability}"),
-        (high_name, high, ""),
+    claim = "" if scorer.high_means == "unknown" else f"by the claim of {scorer.source}"
+    reliability = "" if found.reliability is None else f", reliability {found.reliability:.2f}"
+    sheets = []
+    for title, note, samples in (
+        (f"{low_name} of {found.n} samples by {found.scorer}{reliability}", claim, low),
+        (high_name, "", high),
     ):
-        table = _table(f"{found.scorer}: {name} to forget{more}", "row", found.scorer, "± s.e.", "sample", left=0)
-        table.columns[-1].justify = "left"
+        columns = (number("row"), number(found.scorer), number("± s.e."), label("sample"))
+        sheet = Sheet(title, *columns, note=note)
         for s in samples:
-            note = "" if s.status == "ok" else f" [{s.status}]"
-            _row(
-                table, str(s.position + 1), figure(s.value, 4), figure(s.stderr, 4),
-                shorten(s.prompt, 44 - len(note)) + note,
-            )  # fmt: skip
-        tables.append(table)
+            doubt = "" if s.status == "ok" else f"[{s.status}] "
+            values = (significant(s.value), significant(s.stderr, 2))
+            sheet.add(str(s.position + 1), *values, doubt + shorten(s.prompt, 60))
+        sheets.append(sheet)
     missing = [s for s in found.samples if s.value is None]
     if missing:
-        table = _table("without a value", "row", "why", left=2)
+        sheet = Sheet(f"{len(missing)} without a value", number("row"), text("why"))
         for s in missing[:10]:
-            _row(table, str(s.position + 1), REASONS.get(s.status, s.status))
-        tables.append(table)
-    return tables
+            sheet.add(str(s.position + 1), REASONS.get(s.status, s.status))
+        sheets.append(sheet)
+    return sheets
 
 
-def training_table(found: TrainingReport, steps: Sequence[StepRow]) -> Table:
+def training_table(found: TrainingReport, steps: Sequence[StepRow]) -> Sheet:
     """First and last step of a training run, term by term."""
     sampler = f", sampler {found.sampler}" if found.sampler else ""
     title = f"{found.algorithm}{sampler}: {found.steps} steps in {found.seconds:.1f} s, ended by {found.stopped_by}"
-    table = _table(title, "term", "first step", "last step")
+    sheet = Sheet(title, fixed("term"), number("first step"), number("last step"))
     first = dict(steps[0].terms) if steps else {}
     for name, value in sorted(found.terms.items()):
-        _row(table, name, figure(first.get(name)), figure(value))
-    return table
+        sheet.add(name, _term(first.get(name)), _term(value))
+    return sheet
+
+
+def _term(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def evaluation_tables(found: EvalReport) -> list[Sheet]:
+    """Every metric with its interval, and the aggregates."""
+    sheet = Sheet(f"{found.suite}: {found.model}", fixed("metric"), text("value [95 % interval]"), number("n"))
+    for name, f in found.metrics.items():
+        sheet.add(name, _with_interval(f) if f.value is not None else _why(f.reason), str(f.n))
+    return [sheet, _aggregates(found.aggregates)]
 
 
 def _with_interval(f: Figure) -> str:
     return figure(f.value) if f.low is None else f"{figure(f.value)}  [{figure(f.low)}, {figure(f.high)}]"
 
 
-def evaluation_tables(found: EvalReport) -> list[Table]:
-    """Every metric with its interval, and the aggregates."""
-    table = _table(f"{found.suite}: {found.model}", "metric", "value [95 % interval]", "n", left=1)
-    for name, f in found.metrics.items():
-        _row(table, name, _with_interval(f) if f.value is not None else _why(f.reason), str(f.n))
-    return [table, _aggregates_table(found.aggregates)]
-
-
-def _aggregates_table(aggregates: Mapping[str, AggregateRow]) -> Table:
-    table = _table("over samples", "number", "value", left=2)
+def _aggregates(aggregates: Mapping[str, AggregateRow]) -> Sheet:
+    sheet = Sheet("over samples", fixed("number"), text("value"))
     for name, row in aggregates.items():
-        _row(table, name, figure(row.value) if row.value is not None else _why(row.reason))
-    return table
+        sheet.add(name, figure(row.value) if row.value is not None else _why(row.reason))
+    return sheet
 
 
 def _why(reason: str | None) -> str:
     return f"– ({REASONS.get(reason or '', reason)})"
 
 
-def report_tables(found: Findings) -> list[Table]:
-    """Runs side by side, difficulty, and results by difficulty."""
-    tables = []
-    for i in range(0, len(found.evaluated), SIDE_BY_SIDE):
-        tables.append(_side_by_side(found, i))
-    if found.difficulty:
-        tables.append(_difficulty(found))
-    tables += _thirds(found)
-    return tables
-
-
-def _side_by_side(found: Findings, start: int) -> Table:
-    some = found.evaluated[start : start + SIDE_BY_SIDE]
-    table = _table("what is known", "", *(f"{shorten(e.label, 18)}\n…{e.run.id[-6:]}" for e in some))
-    for name in dict.fromkeys(name for e in some for name in e.figures):
-        _row(table, name, *(figure(e.figures[name].value) if name in e.figures else "" for e in some))
-    for name in dict.fromkeys(name for e in some for name in e.aggregates):
-        _row(table, name, *(figure(e.aggregates[name].value) if name in e.aggregates else "" for e in some))
-    return table
-
-
-def _difficulty(found: Findings) -> Table:
-    table = _table("difficulty before unlearning", "scores", "n", "lowest", "median", "highest", "reliab.", "unclear")
-    for d in found.difficulty:
-        unclear = "–" if d.unclear is None else f"{d.unclear:.0%}"
-        _row(
-            table, f"{d.run.method}: {shorten(d.label, 30)}", str(d.n), figure(d.low), figure(d.median),
-            figure(d.high), figure(d.reliability, 2), unclear,
-        )  # fmt: skip
-    return table
-
-
-def _thirds(found: Findings) -> list[Table]:
-    tables = []
-    for e in found.evaluated:
-        rows = [t for t in found.thirds if t.eval_run == e.run.id]
-        if not rows:
-            continue
-        thirds = list(dict.fromkeys(t.third for t in rows))
-        title = f"forget set by difficulty: {shorten(e.label, 30)} …{e.run.id[-6:]}"
-        table = _table(title, "metric", *(f"{third} third" for third in thirds))
-        for metric in dict.fromkeys(t.metric for t in rows):
-            cells = {t.third: figure(t.value) for t in rows if t.metric == metric}
-            _row(table, metric, *(cells.get(third, "–") for third in thirds))
-        tables.append(table)
-    return tables
-
-
-def demo_tables(evaluations: Mapping[str, EvalReport]) -> list[Table]:
-    """The demo's last screen: what was forgotten, what was kept."""
-    table = _table("answers right, word for word (ROUGE-L recall)", "model", "forgotten", "kept", "utility")
-    for name, found in evaluations.items():
-        forget, retain = found.metrics["forget.rouge"], found.metrics["retain.rouge"]
-        _row(table, name, figure(forget.value), figure(retain.value), figure(found.aggregates["model_utility"].value))
-    return [table]
-
-
-def runs_table(runs: Sequence[Run]) -> Table:
+def runs_table(runs: Sequence[Run]) -> Sheet:
     """Runs, one a line."""
-    table = _table("", "run", "kind", "method", "state", "when", left=5)
+    sheet = Sheet("", fixed("run"), fixed("kind"), label("method"), fixed("state"), label("when (UTC)"))
     for run in runs:
         sampler = run.config.get("sampler")
-        state = run.status if run.exact else f"{run.status}, inexact"
-        _row(
-            table,
-            run.id,
-            run.kind,
-            f"{run.method}{(sampler and f', {sampler}') or ''}",
-            state,
-            run.created[:16],
-        )
-    return table
+        method = f"{run.method}, {sampler}" if sampler else run.method
+        sheet.add(run.id, run.kind, method, _state(run), run.created[:16].replace("T", " "))
+    return sheet
 
 
-def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Table]:
+def _state(run: Run) -> str:
+    return run.status if run.exact else f"{run.status}, inexact"
+
+
+def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
     """One run in full."""
-    table = _table(f"{run.kind} run {run.id}", "what", "value", left=2)
+    sheet = Sheet(f"{run.kind} run {run.id}", fixed("what"), text("value"))
     model = store.model(run.model)
-    facts = {
-        "state": run.status if run.exact else f"{run.status}, inexact",
+    facts: dict[str, Any] = {
+        "state": _state(run),
         "method": run.method,
         "model": f"{model.source if model else '?'} ({run.model[:12]})",
         **{role: _data(store, fingerprint) for role, fingerprint in run.datasets.items()},
-        **{key: str(value) for key, value in run.config.get("options", {}).items()},
-        **{key: str(value) for key, value in run.config.get("plan", {}).items()},
-        **{key: str(value) for key, value in run.summary.items() if key != "terms"},
-        **{key: str(value) for key, value in run.environment.items()},
+        **run.config.get("options", {}),
+        **run.config.get("plan", {}),
+        **{SUMMARY.get(key, key): value for key, value in run.summary.items() if key != "terms"},
+        **run.environment,
         "command": " ".join(run.argv) or "from Python",
         "created": run.created,
-        "finished": run.finished or "–",
-        "error": f"[{run.error_code}] {run.error}" if run.error_code else "–",
+        "finished": run.finished,
+        "error": f"[{run.error_code}] {run.error}" if run.error_code else None,
     }
     for key, value in facts.items():
-        _row(table, key, value)
-    if not steps:
-        return [table]
-    curve = _table("steps", "step", *sorted(steps[-1].terms), left=0)
-    every = max(1, len(steps) // 10)
-    for row in [s for i, s in enumerate(steps) if i % every == 0 or i == len(steps) - 1]:
-        _row(curve, str(row.step), *(figure(row.terms[name]) for name in sorted(row.terms)))
-    return [table, curve]
+        sheet.add(key, _shown(value))
+    return [sheet, *_curve(steps)]
+
+
+SUMMARY = {"model": "new model", "model_dir": "new model in"}
+"""Facts of a summary under a plainer name."""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "–" if value is None else str(value)
 
 
 def _data(store: Store, fingerprint: str) -> str:
@@ -239,10 +178,111 @@ def _data(store: Store, fingerprint: str) -> str:
     return f"{data.label}, {data.n} samples ({fingerprint[:12]})" if data else fingerprint[:12]
 
 
-def info_table(info: Mapping[str, Any]) -> Table:
+def _curve(steps: Sequence[StepRow]) -> Iterator[Sheet]:
+    """Some ten of the steps, the last among them."""
+    if not steps:
+        return
+    names = sorted(steps[-1].terms)
+    sheet = Sheet("steps", number("step"), *(number(name) for name in names))
+    every = max(1, len(steps) // 10)
+    for row in [s for i, s in enumerate(steps) if i % every == 0 or i == len(steps) - 1]:
+        sheet.add(str(row.step), *(_term(row.terms.get(name)) for name in names))
+    yield sheet
+
+
+def info_table(info: Mapping[str, Any]) -> Sheet:
     """What is in the store."""
-    table = _table("", "what", "value", left=2)
+    sheet = Sheet("", fixed("what"), text("value"))
     for key, value in info.items():
-        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
-        _row(table, key, text or "none")
-    return table
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
+        sheet.add(key, shown or "none")
+    return sheet
+
+
+# ------------------------------------------------------------------------------------------------------------- report
+
+
+def report_tables(found: Findings) -> list[Sheet]:
+    """Runs side by side, difficulty, and results by difficulty."""
+    numbered = list(enumerate(found.evaluated, 1))
+    sheets = [_evaluations(numbered)] if numbered else []
+    sheets += [_side_by_side(some) for some in _portions(numbered)]
+    if found.difficulty:
+        sheets.append(_difficulty(found))
+    for _, group in groupby(sorted(found.thirds, key=lambda t: t.score_run), key=lambda t: t.score_run):
+        sheets += _by_thirds(found, numbered, list(group))
+    return sheets
+
+
+Numbered = tuple[int, "Evaluated"]
+
+
+def _portions(numbered: Sequence[Numbered]) -> list[Sequence[Numbered]]:
+    return [numbered[i : i + SIDE_BY_SIDE] for i in range(0, len(numbered), SIDE_BY_SIDE)]
+
+
+def _evaluations(numbered: Sequence[Numbered]) -> Sheet:
+    """Which run is behind each of the numbers that head the other tables."""
+    sheet = Sheet("evaluations", fixed(""), label("model"), fixed("evaluated by run"), fixed("made by run"))
+    for i, e in numbered:
+        sheet.add(f"#{i}", e.label, e.run.id, e.writer.id if e.writer else "–")
+    return sheet
+
+
+def _heads(numbered: Sequence[Numbered]) -> Iterator[Any]:
+    """A column each: its number, then the label with each of its parts on a line."""
+    for i, e in numbered:
+        yield number("\n".join([f"#{i}", *(shorten(part, NAME_WIDTH) for part in e.label.split(", "))]))
+
+
+def _side_by_side(numbered: Sequence[Numbered]) -> Sheet:
+    sheet = Sheet("what is known", fixed(""), *_heads(numbered))
+    some = [e for _, e in numbered]
+    names = dict.fromkeys(name for e in some for name in e.figures)
+    for split, of_split in groupby(names, key=lambda name: name.partition(".")[0]):
+        sheet.add(f"{split} set", *("" for _ in some))
+        for name in of_split:
+            metric = name.partition(".")[2]
+            sheet.add(f"  {metric}", *(figure(e.figures[name].value) if name in e.figures else "" for e in some))
+    sheet.add("over samples", *("" for _ in some))
+    for name in dict.fromkeys(name for e in some for name in e.aggregates):
+        sheet.add(f"  {name}", *(figure(e.aggregates[name].value) if name in e.aggregates else "" for e in some))
+    return sheet
+
+
+def _difficulty(found: Findings) -> Sheet:
+    columns = (number(name) for name in ("n", "lowest", "median", "highest", "reliab.", "unclear"))
+    note = "unclear: share of samples with a score below twice its standard error"
+    sheet = Sheet("difficulty", label("scores"), *columns, note=note)
+    for d in found.difficulty:
+        unclear = "–" if d.unclear is None else f"{d.unclear:.0%}"
+        values = (significant(d.low), significant(d.median), significant(d.high), significant(d.reliability, 2))
+        sheet.add(f"{d.run.method}: {d.label}", str(d.n), *values, unclear)
+    return sheet
+
+
+def _by_thirds(found: Findings, numbered: Sequence[Numbered], thirds: Sequence[Third]) -> Iterator[Sheet]:
+    """The same split of the forget set under each evaluation."""
+    values = {(t.eval_run, t.metric, t.third): t.value for t in thirds}
+    scorer = next((d for d in found.difficulty if d.run.id == thirds[0].score_run), None)
+    ranked = f"{scorer.run.method}: {scorer.label}" if scorer else f"run {thirds[0].score_run}"
+    for some in _portions([(i, e) for i, e in numbered if any(t.eval_run == e.run.id for t in thirds)]):
+        columns = (fixed(""), fixed("third"), *_heads(some))
+        sheet = Sheet("forget set by difficulty before unlearning", *columns, note=f"ranked by {ranked}")
+        for metric, of_metric in groupby(dict.fromkeys((t.metric, t.third) for t in thirds), key=lambda pair: pair[0]):
+            for i, pair in enumerate(of_metric):
+                cells = (figure(values.get((e.run.id, *pair))) for _, e in some)
+                sheet.add(metric if i == 0 else "", pair[1], *cells)
+        yield sheet
+
+
+def demo_tables(evaluations: Mapping[str, EvalReport]) -> list[Sheet]:
+    """The demo's last screen: what was forgotten, what was kept."""
+    sheet = Sheet(
+        "share of each answer's words that the model still says (ROUGE-L recall)",
+        label("model"), number("to forget"), number("to keep"), number("utility"),
+    )  # fmt: skip
+    for name, found in evaluations.items():
+        forget, retain = found.metrics["forget.rouge"], found.metrics["retain.rouge"]
+        sheet.add(name, figure(forget.value), figure(retain.value), figure(found.aggregates["model_utility"].value))
+    return [sheet]
