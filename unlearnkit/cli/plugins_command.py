@@ -12,8 +12,10 @@ from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import NotFound
+from unlearnkit.text import clean
 
 if TYPE_CHECKING:
+    from unlearnkit.plugins.fields import Description
     from unlearnkit.runs.workplace import Workplace
 
 KIND = click.Choice(list(KINDS))
