@@ -72,6 +72,8 @@ def score_tables(found: ScoreReport, scorer: type[Scorer], show: int) -> list[Sh
         (f"{low_name} of {found.n} samples by {found.scorer}{reliability}", claim, low),
         (high_name, "", high),
     ):
+        if not samples:
+            continue
         columns = (number("row"), number(found.scorer), number("± s.e."), label("sample"))
         sheet = Sheet(title, *columns, note=note)
         for s in samples:
@@ -132,7 +134,7 @@ def runs_table(runs: Sequence[Run]) -> Sheet:
     for run in runs:
         sampler = run.config.get("sampler")
         method = f"{run.method}, {sampler}" if sampler else run.method
-        sheet.add(run.id, run.kind, method, _state(run), run.created[:16].replace("T", " "))
+        sheet.add(run.id, run.kind, method, _state(run), run.created[5:16].replace("T", " "))
     return sheet
 
 

@@ -1,0 +1,102 @@
+"""`plugins` lists, describes and writes plugins, and names one that is broken without harm to the rest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Answer
+
+import unlearnkit
+from unlearnkit.contracts import KINDS
+from unlearnkit.scaffold import kinds
+
+Cli = Callable[..., Answer]
+ROOT = Path(unlearnkit.__file__).parents[1]
+
+
+def names(listed: Answer) -> set[tuple[str, str]]:
+    return {(row["kind"], row["name"]) for row in listed.json["plugins"]}
+
+
+def test_without_a_word_it_lists(cli: Cli):
+    assert cli("plugins").out == cli("plugins", "list").out
+    found = names(cli("plugins", "--format", "json"))
+    assert {("algorithm", "npo"), ("scorer", "mrd"), ("sampler", "mrd"), ("metric", "rouge")} <= found
+    assert {kind for kind, _ in found} <= set(KINDS)
+
+
+def test_a_kind_alone(cli: Cli):
+    found = names(cli("plugins", "--kind", "sampler", "--format", "json"))
+    assert {name for _, name in found} == {"uniform", "mrd"}
+    assert {kind for kind, _ in found} == {"sampler"}
+
+
+def test_help_is_the_groups(cli: Cli):
+    shown = cli("plugins", "--help").out
+    assert all(f"\n  {word} " in shown for word in ("list", "show", "new"))
+
+
+def test_options_are_shown_with_type_default_and_meaning(cli: Cli):
+    (npo,) = cli("plugins", "show", "npo", "--format", "json").json["plugins"]
+    assert npo["source"] == "arXiv 2404.05868"
+    beta = next(option for option in npo["options"] if option["name"] == "beta")
+    assert (beta["default"], beta["required"]) == (0.1, False)
+    assert "> 0" in beta["type"]
+    shown = cli("plugins", "show", "npo").out
+    assert "beta " in shown
+    assert "inverse temperature" in shown
+
+
+def test_a_name_of_two_kinds_is_shown_twice_or_by_kind(cli: Cli):
+    both = cli("plugins", "show", "mrd", "--format", "json").json["plugins"]
+    assert [plugin["kind"] for plugin in both] == ["scorer", "sampler"]
+    one = cli("plugins", "show", "mrd", "--kind", "sampler", "--format", "json").json["plugins"]
+    assert [plugin["kind"] for plugin in one] == ["sampler"]
+
+
+@pytest.mark.parametrize("words", [["nop"], ["nop", "--kind", "algorithm"]])
+def test_an_unknown_name_gets_a_suggestion(cli: Cli, words: list[str]):
+    found = cli("plugins", "show", *words, "--format", "json")
+    assert (found.code, found.error["code"]) == (3, "plugin")
+    assert "npo" in found.error["hint"]
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_new_package_can_be_installed_and_shown(kind: str, cli: Cli, tmp_path: Path):
+    written = cli("plugins", "new", f"my-{kind}", "--kind", kind, "--format", "json").json["written"]
+    assert all(Path(path).is_file() for path in written)
+    site = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(site), f"./my-{kind}"], check=True)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
+    show = [sys.executable, "-m", "unlearnkit", "plugins", "show", f"my-{kind}"]
+    shown = subprocess.run(show, env=env, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith(f"{kind} my-{kind}: ")
+
+
+def test_nothing_is_overwritten(cli: Cli):
+    assert cli("plugins", "new", "mine", "--kind", "metric").code == 0
+    again = cli("plugins", "new", "mine", "--kind", "metric")
+    assert (again.code, again.out) == (2, "")
+    assert "not empty" in again.err
+
+
+def test_a_broken_plugin_is_named_with_its_cause(tmp_path: Path):
+    info = tmp_path / "site" / "broken_thing-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-thing\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text("[unlearnkit]\nbroken = broken_thing\n")
+    (tmp_path / "site" / "broken_thing.py").write_text("import no_such_module\n")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(ROOT)])}
+    listing = [sys.executable, "-m", "unlearnkit", "plugins"]
+    listed = subprocess.run(listing, env=env, capture_output=True, text=True, check=True).stdout
+    assert "npo" in listed
+    (line,) = [line for line in listed.splitlines() if line.startswith("broken: ")]
+    assert "broken-thing 1.2" in line
+    assert "no_such_module" in line

@@ -1,0 +1,68 @@
+"""`runs` lists, shows and removes; a run is named by id, unique prefix or @last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Answer
+
+Cli = Callable[..., Answer]
+
+
+@pytest.fixture
+def made(cli: Cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path) -> dict[str, Any]:
+    """A score run and an unlearning run, as `--format json` gave them."""
+    form = ("--format", "json")
+    scored = cli("score", "--model", tiny_model_dir, "--data", forget_file, "-o", "draws=2", *form).json
+    words = ("--model", tiny_model_dir, "--forget", forget_file, "--retain", retain_file, "--plugin", "graddiff")
+    return {"score": scored, "unlearn": cli("unlearn", *words, "--max-steps", 3, *form).json}
+
+
+def test_list_is_newest_first_and_can_be_narrowed(cli: Cli, made: dict[str, Any]):
+    def listed(*words: object) -> list[str]:
+        return [row["run"] for row in cli("runs", "list", *words, "--format", "json").json["runs"]]
+
+    scored, unlearned = made["score"]["run"], made["unlearn"]["run"]
+    assert listed() == [unlearned, scored]
+    assert listed("--kind", "score") == [scored]
+    assert listed("--limit", 1) == [unlearned]
+    assert cli("runs", "list", "--format", "csv").out.splitlines()[0].startswith("run,kind,method,sampler,state")
+    table = cli("runs", "list").out
+    assert [word for word in (scored, unlearned, "graddiff, uniform", "complete") if word not in table] == []
+
+
+def test_show_tells_all_of_a_run(cli: Cli, made: dict[str, Any]):
+    run = made["unlearn"]["run"]
+    found = cli("runs", "show", run, "--format", "json").json
+    assert (found["run"], found["kind"], found["method"], found["state"]) == (run, "unlearn", "graddiff", "complete")
+    assert [step["step"] for step in found["steps"]] == [1, 2, 3]
+    assert {**found["steps"][-1], "step": None} == {**made["unlearn"]["terms"], "step": None}
+    assert found["argv"][0] == "unlearnkit"
+    assert set(found["datasets"]) == {"forget", "retain"}
+    table = cli("runs", "show", run).out
+    assert made["unlearn"]["model_dir"] in table.replace("\n", "").replace(" ", "")
+
+
+def test_a_run_goes_by_prefix_and_last(cli: Cli, made: dict[str, Any]):
+    run = made["unlearn"]["run"]
+    for name in (run[:24], run.lower(), "@last"):
+        assert cli("runs", "show", name, "--format", "json").json["run"] == run
+    ambiguous = cli("runs", "show", run[:5], "--format", "json")
+    assert (ambiguous.code, ambiguous.error["code"]) == (2, "run")
+    assert made["score"]["run"] in ambiguous.error["message"]
+    assert cli("runs", "show", "0000").code == 3
+    assert cli("runs", "show", "01").code == 2
+
+
+def test_removal_wants_a_yes_and_leaves_the_model(cli: Cli, made: dict[str, Any]):
+    run, folder = made["unlearn"]["run"], Path(made["unlearn"]["model_dir"])
+    asked = cli("runs", "rm", run)
+    assert asked.code == 2
+    assert "--yes" in asked.err
+    assert cli("runs", "rm", run, "--yes", "--format", "json").json == {"removed": run}
+    assert cli("runs", "show", run).code == 3
+    assert (folder / "model.safetensors").is_file()
+    assert cli("runs", "show", "@last", "--format", "json").json["run"] == made["score"]["run"]
