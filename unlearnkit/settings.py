@@ -30,6 +30,8 @@ class Settings:
 
     store: str = "unlearnkit.db"
     """Path of the SQLite store, or a database URL."""
+    upgrade: bool = True
+    """Whether an older store is brought to the newest schema, after a copy."""
     tofu_dir: Path | None = None
     """Folder of TOFU's splits as JSONL; without it `tofu:` reads the hub."""
     cache_dir: Path | None = None

@@ -25,10 +25,10 @@ def make_command(
 
     def decorate(function: Callable[..., Any]) -> Command:
         @functools.wraps(function)
-        def run(*, store: str | None, format_: str, debug: bool, **arguments: Any) -> Any:
+        def run(*, store: str | None, no_upgrade: bool, format_: str, debug: bool, **arguments: Any) -> Any:
             del debug  # read from the command line by whoever catches the error
             out = Output(format_)
-            with _workplace(store, out, arguments) as place:
+            with _workplace(store, no_upgrade, out, arguments) as place:
                 return function(place, out, **arguments)
 
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
@@ -41,6 +41,7 @@ def make_command(
                 default="table",
                 help="Form of what goes to stdout.",
             ),
+            click.option("--no-upgrade", is_flag=True, help="Refuse a store of an older version."),
             click.option("--store", metavar="PATH|URL", help="The store; default unlearnkit.db here."),
         ):
             run = decorator(run)
@@ -50,12 +51,13 @@ def make_command(
     return decorate
 
 
-def _workplace(store: str | None, out: Output, arguments: dict[str, Any]) -> Any:
+def _workplace(store: str | None, no_upgrade: bool, out: Output, arguments: dict[str, Any]) -> Any:
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.settings import load_settings
 
     chosen: dict[str, Any] = {
         "store": store,
+        "upgrade": False if no_upgrade else None,
         "tofu_dir": _path(arguments.pop("tofu_dir", None)),
         "allow_download": arguments.pop("allow_download", None) or None,
         "store_text": arguments.pop("store_text", None) or None,

@@ -27,8 +27,9 @@ def command(place: Workplace, screen: Output, run: str) -> None:
     from unlearnkit.runs.resume import resume
     from unlearnkit.runs.training import TrainingReport
 
-    if place.store.run(run).state == "complete":
-        screen.say(f"run {place.store.run(run).id} is complete: nothing to do")
+    asked = place.reading().run(run)
+    if asked.state == "complete":
+        screen.say(f"run {asked.id} is complete: nothing to do")
     found = resume(place, run)
     if isinstance(found, TrainingReport):
         show_training(place, screen, found)

@@ -153,7 +153,7 @@ def _run_source(place: Workplace, model: str) -> str:
     if ":" in model or "/" in model or Path(model).exists():
         return model
     try:
-        return f"run:{place.store.run(model, MODEL_KINDS).id}"
+        return f"run:{place.reading().run(model, MODEL_KINDS).id}"
     except NotFound:
         return model
 
@@ -168,7 +168,7 @@ def _writer(place: Workplace, source: ModelSource) -> str | None:
 
 def _reference(place: Workplace, ref: str, forget: Any) -> records.Run:
     """The evaluation to hold against: the one named, or the newest of the named run's model on these forget data."""
-    run = place.store.run(ref)
+    run = place.reading().run(ref)
     if run.kind == "eval":
         found: records.Run | None = run
     else:

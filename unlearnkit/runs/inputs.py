@@ -30,7 +30,7 @@ def find_model(place: Workplace, source: str) -> ModelSource:
         NotFound, UnlearnkitError: codes of `models.resolve`, and `moved` where a run's folder is not there any more.
     """
     if source.startswith("run:"):
-        return model_of_run(place.store.run(source.removeprefix("run:"), MODEL_KINDS))
+        return model_of_run(place.reading().run(source.removeprefix("run:"), MODEL_KINDS))
     settings = place.settings
     folder = place.plugins.hook.load_model(
         source=source, options={"allow_download": settings.allow_download, "cache_dir": settings.cache_dir}
@@ -159,7 +159,7 @@ def request(place: Workplace, **parts: Any) -> dict[str, Any]:
 def _lasting(place: Workplace, source: str) -> str:
     """A model's name that means the same tomorrow: "@last" and relative paths do not."""
     if source.startswith("run:"):
-        return f"run:{place.store.run(source.removeprefix('run:'), MODEL_KINDS).id}"
+        return f"run:{place.reading().run(source.removeprefix('run:'), MODEL_KINDS).id}"
     return absolute(source)
 
 

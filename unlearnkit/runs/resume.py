@@ -27,7 +27,7 @@ def resume(place: Workplace, ref: str) -> Report:
         NotFound: no such run. BadInput: an ambiguous prefix, or an environment that could not give the same bits.
         UnlearnkitError: `not-resumable` for a diverged run and for scores of weights that were never saved.
     """
-    run = place.store.run(ref)
+    run = place.reading().run(ref)
     asked = dict(run.config["request"])
     if not asked:
         raise UnlearnkitError(

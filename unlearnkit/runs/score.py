@@ -137,7 +137,10 @@ def run_task(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, par
     """Find or make the run of a task, measure what is missing, and report."""
     run, series = _run_of(place, task, asked, parent)
     shards = scoring.rows_by_shard(task.encoded, task.batch_size)
-    units = len(task.scorer.units(len(shards)))
+    pieces = task.scorer.units(len(shards))
+    units = len(pieces)
+    if len({piece.draw for piece in pieces if piece.draw >= 0}) == 1:
+        place.progress.warn("a single draw tells nothing of its spread: the scores have no standard errors")
     task.inputs.record(place)
     run, _ = place.store.begin(run)
     if run.state == "complete":

@@ -116,7 +116,7 @@ def begin(
     Raises:
         UnlearnkitError: `not-resumable` for a diverged run; what `check_out` finds wrong with the folder.
     """
-    found = place.store.find(draft.kind, draft.identity)
+    found = place.find(draft.kind, draft.identity)
     if found is not None and found.state == "complete":
         return found, Path(found.summary["model_dir"]), True
     if found is not None and found.state == "diverged":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.errors import Interrupted, UnlearnkitError
+from unlearnkit.errors import Interrupted, NotFound, UnlearnkitError
 from unlearnkit.progress import SILENT, Progress
 from unlearnkit.runs.identity import environment
 from unlearnkit.runs.stopping import Stop
@@ -38,10 +38,10 @@ class Workplace:
         """The store, created and upgraded as needed. Not touched before input has been checked."""
         from unlearnkit.store import Store
 
-        return Store.open(self.settings.store)
+        return Store.open(self.settings.store, upgrade=self.settings.upgrade)
 
     def reading(self) -> Store:
-        """The store for a command that only looks: never created, and opened read-only where it cannot be written.
+        """The store to look into: never created, and opened read-only where it cannot be written.
 
         Raises:
             NotFound: code `store`.
@@ -50,12 +50,19 @@ class Workplace:
 
         if "store" not in self.__dict__:
             try:
-                self.__dict__["store"] = Store.open(self.settings.store, create=False)
+                self.__dict__["store"] = Store.open(self.settings.store, create=False, upgrade=self.settings.upgrade)
             except UnlearnkitError as error:
                 if error.code != "read-only":
                     raise
                 self.__dict__["store"] = Store.open(self.settings.store, readonly=True)
         return self.store
+
+    def find(self, kind: str, identity: str) -> Run | None:
+        """The run of a kind and identity; where there is no store yet, none is made to look into."""
+        try:
+            return self.reading().find(kind, identity)
+        except NotFound:
+            return None
 
     def environment(self) -> dict[str, Any]:
         """The environment that a run is identified by."""
