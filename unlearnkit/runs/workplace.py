@@ -98,9 +98,9 @@ class Workplace:
             run = self.store.claim(run.id)
             if self.made_in is not None and self.made_in != environment(self.settings):
                 run = self.store.mark_inexact(run.id)
-            self.plugins.notify("run_started", run=run)
             error: BaseException | None = None
             try:
+                self.plugins.notify("run_started", run=run)
                 yield run
             except (KeyboardInterrupt, Interrupted) as caught:
                 said = caught.message if isinstance(caught, Interrupted) else "stopped; what was done is kept"

@@ -1,0 +1,101 @@
+"""Killed at any moment, started again, and in the end not a bit is different.
+
+Commands run in processes of their own and are killed with SIGKILL after they have taken their run: while they load,
+score, train, write a checkpoint or write the model. What they leave at the end is compared with what an undisturbed
+process leaves in another store.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests.runs.conftest import Job, NewDesk, Whole, whole
+from unlearnkit.store import Store
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("name", "undisturbed"), [("scoring", "scored"), ("unlearning", "unlearned")])
+def test_killed_at_random_moments(
+    name: str, undisturbed: str, kills: int, new_desk: NewDesk, request: pytest.FixtureRequest
+):
+    """Each kill hits a process that works; a store is killed in until its run is complete, then the next begins."""
+    job: Job = request.getfixturevalue(name)
+    expected: Whole = request.getfixturevalue(undisturbed)
+    rng = random.Random(f"{name} {kills}")
+    hit = 0
+    for store in range(kills):
+        desk, worked = new_desk(f"killed-{store}"), 0.0
+        code = -signal.SIGKILL
+        while code:
+            command = desk.start(*job.args)
+            works = command.reach(f"run {job.kind}")
+            if works and hit < kills:
+                delay = rng.uniform(0, max(expected.seconds - worked, expected.seconds / 5))
+                time.sleep(delay)
+                command.signal(signal.SIGKILL)
+                worked += delay
+            code = command.wait()
+            assert code in (0, -signal.SIGKILL), command.stderr
+            hit += code != 0
+            assert works or code == 0, "only a run that is complete is not taken up again"
+        assert job.result(desk) == expected.result
+        if hit == kills:
+            break
+    assert hit == kills
+
+
+@pytest.mark.parametrize("event", ["run unlearn", "run score", "step 3"])
+def test_resume_goes_on_as_the_command_would(event: str, unlearning: Job, unlearned: Whole, new_desk: NewDesk):
+    desk = new_desk("killed")
+    command = desk.start(*unlearning.args, pause=event)
+    assert command.reach(event)
+    command.signal(signal.SIGKILL)
+    assert command.wait() == -signal.SIGKILL
+    with desk.store as store:
+        run = store.run("@last")
+        assert (run.kind, run.status) == ("unlearn", "interrupted")
+    desk.run("resume", run.id)
+    assert unlearning.result(desk) == unlearned.result
+
+
+@pytest.mark.parametrize("mutation", ["order", "optimizer"])
+def test_the_control_without_what_resume_rests_on(mutation: str, unlearning: Job, unlearned: Whole, new_desk: NewDesk):
+    """A run without the one property is no different while nobody kills it, and different when somebody does."""
+    assert whole(unlearning, new_desk("mutant", BREAK=mutation)).result == unlearned.result
+    desk = new_desk("killed", BREAK=mutation)
+    command = desk.start(*unlearning.args, pause="step 5")
+    assert command.reach("step 5")
+    command.signal(signal.SIGKILL)
+    command.wait()
+    desk.run(*unlearning.args)
+    model = (desk.folder / "model" / "model.safetensors").read_bytes()
+    assert model != unlearned.result["files"]["model.safetensors"]
+
+
+def test_a_damaged_checkpoint_is_left_out_and_the_bits_are_the_same(
+    unlearning: Job, unlearned: Whole, new_desk: NewDesk
+):
+    desk = new_desk("damaged")
+    command = desk.start(*unlearning.args, pause="step 5")
+    assert command.reach("step 5")
+    command.signal(signal.SIGKILL)
+    command.wait()
+    with desk.store as store:
+        newest, older = store.checkpoints(store.run("@last").id)
+        assert (newest.step, older.step) == (4, 2)
+        spoil(store, newest.file)
+    done = desk.run(*unlearning.args)
+    assert "warning: checkpoint of step 4 left out" in done.stderr
+    assert "going on from step 2 of 6" in done.stderr
+    assert unlearning.result(desk) == unlearned.result
+
+
+def spoil(store: Store, sha: str) -> None:
+    (file,) = store.files.root.rglob(f"{sha}.safetensors")
+    data = bytearray(file.read_bytes())
+    data[-100] ^= 1
+    file.write_bytes(data)
