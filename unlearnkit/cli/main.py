@@ -41,8 +41,31 @@ COMMAND_GROUP = "unlearnkit.commands"
 """Entry points that add commands."""
 
 
+class ReaderLeft(Exception):  # noqa: N818 - as the errors of errors.py
+    """Whoever read our output has seen enough."""
+
+
+@contextmanager
+def _noticing_readers_leave() -> Iterator[None]:
+    """Click and rich both make a plain exit with code 1 of a closed pipe, click where nobody can tell any more why."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit) as error:
+        if any(isinstance(e, BrokenPipeError) for e in (error, error.__context__)):
+            raise ReaderLeft from error
+        raise
+
+
 class Root(click.Group):
     """Imports a command when it is asked for."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _noticing_readers_leave():  # of help and version
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _noticing_readers_leave():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -111,20 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with _talking():
             code = cli.main(args=arguments, prog_name="unlearnkit", standalone_mode=False)
         sys.stdout.flush()
+    except (ReaderLeft, BrokenPipeError):
+        # Keeps the interpreter from complaining when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except BaseException as error:
-        if _reader_left(error):
-            # Keeps the interpreter from complaining when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
         sys.exit(_fail(error, arguments))
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _reader_left(error: BaseException) -> bool:
-    """Whether the one who read our output had seen enough. Click and rich make an exit of what the system says."""
-    return any(isinstance(e, BrokenPipeError) for e in (error, error.__context__))
 
 
 @contextmanager
@@ -168,11 +186,11 @@ def _fail(error: BaseException, arguments: Sequence[str]) -> int:
 def _described(error: BaseException) -> tuple[str, str, str | None, int]:
     if isinstance(error, UnlearnkitError):
         return error.code, error.message, error.hint, error.exit_code
-    if isinstance(error, click.UsageError):
-        where = error.ctx.command_path if error.ctx else "unlearnkit"
-        return "usage", error.format_message().rstrip("."), f"{where} --help", 2
     if isinstance(error, click.ClickException):
-        return "failed", error.format_message(), None, error.exit_code
+        usage = isinstance(error, click.UsageError)
+        context = getattr(error, "ctx", None)
+        hint = f"{context.command_path if context else 'unlearnkit'} --help" if usage else None
+        return "usage" if usage else "failed", error.format_message().rstrip("."), hint, error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return (
             "interrupted",

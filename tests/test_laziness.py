@@ -1,0 +1,79 @@
+"""What answers at once must not import what takes seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"torch", "transformers", "datasets", "accelerate", "sqlalchemy", "alembic"}
+
+WATCH = """
+import atexit, os, sys
+atexit.register(lambda: print("heavy:", *sorted(HEAVY & set(sys.modules)), file=sys.stderr))
+sys.argv = ["unlearnkit", *WORDS]
+from unlearnkit.cli import main
+main()
+"""
+
+
+def imported(code: str, folder: Path, **variables: str) -> tuple[str, list[str]]:
+    """Stdout of some code, and which heavy modules were there when it ended."""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=folder,
+        env={**os.environ, **variables},
+    )  # fmt: skip
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("heavy:"), ended.stderr
+    return ended.stdout, last.removeprefix("heavy:").split()
+
+
+def command(*words: str) -> str:
+    return f"HEAVY, WORDS = {HEAVY!r}, {list(words)!r}\n{WATCH}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Difficulty-aware unlearning"),
+        (("--help",), "Difficulty-aware unlearning"),
+        (("--version",), "unlearnkit 0."),
+        (("score", "--help"), "unlearnkit score --model my-model --data forget.jsonl"),
+        (("unlearn", "--help"), "--sampler"),
+        (("plugins", "list"), "simnpo"),
+        (("plugins", "list", "--format", "json"), '"simnpo"'),
+    ],
+)
+def test_commands(words: tuple[str, ...], said: str, tmp_path: Path):
+    out, heavy = imported(command(*words).replace("main()", "main(WORDS or ['--help'])"), tmp_path)
+    assert said in out
+    assert heavy == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "at", "offered"),
+    [
+        ("unlearnkit ", 1, "unlearn"),
+        ("unlearnkit sc", 1, "score"),
+        ("unlearnkit score --f", 2, "--format"),
+        ("unlearnkit runs ", 2, "show"),
+    ],
+)
+def test_completion(typed: str, at: int, offered: str, tmp_path: Path):
+    shell = {"_UNLEARNKIT_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(at)}
+    out, heavy = imported(command(), tmp_path, **shell)
+    assert f"plain,{offered}" in out.splitlines()
+    assert heavy == []
+
+
+def test_the_package_itself(tmp_path: Path):
+    code = "import sys, unlearnkit, unlearnkit.contracts\n"
+    code += f"print('heavy:', *({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
+    assert imported(code, tmp_path) == ("", [])
+
+
+def test_the_watch_sees_what_is_imported(tmp_path: Path):
+    assert imported(command("runs", "list", "--store", "new.db"), tmp_path)[1] == ["sqlalchemy"]
