@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def load_model(src: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
-    """The model in evaluation mode on the CPU, in float32 unless asked otherwise, whatever it is stored in.
+    """The model in evaluation mode, on the GPU where there is one, in float32 unless asked otherwise.
 
     :raises BadInput: where `dtype` is none of `DTYPES`.
     :raises UnlearnkitError: `model-config` where transformers does not know its type or it describes a far
@@ -59,7 +59,7 @@ def load_model(src: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
             raise UnlearnkitError(f"{src.folder} does not load: {first_line(error)}", code="weights") from error
     _check_complete(src, report)
     check_finite(model)
-    return model.eval()
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def load_tokenizer(src: ModelSource) -> PreTrainedTokenizerBase:

@@ -94,11 +94,11 @@ def evaluate(
     if max_new_tokens is not None and not 1 <= max_new_tokens <= 100_000:
         raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
     metrics = {name: place.plugins.build("metric", name, {}) for split in data for name in chosen.splits[split]}
-    sets = {split: read_set(place, spec).unique() for split, spec in data.items()}
+    sets = {split: read_set(place, spec) for split, spec in data.items()}
     model = _run_source(place, model)
     source = find_model(place, model)
-    held_against = None if reference is None else _reference(place, reference, sets.get("forget"))
-    inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt)
+    inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt).unique(*data)
+    held_against = None if reference is None else _reference(place, reference, inputs.sets.get("forget"))
     new_tokens = max_new_tokens or chosen.max_new_tokens
     now = place.environment()
     offers = {name: place.plugins.offers("metric")[name] for name in metrics}

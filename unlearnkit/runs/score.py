@@ -122,9 +122,11 @@ def score(
             works on the same scores.
     """
     built: Scorer = place.plugins.build("scorer", scorer, options or {})
-    samples = read_set(place, data).unique()
+    samples = read_set(place, data)
     source = find_model(place, model)
-    inputs = prepare(place, source, {"data": data}, {"data": samples}, template=template, system_prompt=system_prompt)
+    inputs = prepare(
+        place, source, {"data": data}, {"data": samples}, template=template, system_prompt=system_prompt
+    ).unique("data")
     asked = request(
         place, model=model, data=data, scorer=scorer, options=options_of(built), seed=seed, batch_size=batch_size,
         template=template, system_prompt=system_prompt,

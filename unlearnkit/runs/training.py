@@ -160,6 +160,8 @@ def drive(
     spent = _load_checkpoint(place, run, trainer)
     recorder = _Recorder(place, run)
     began = saved = time.monotonic()
+    if trainer.plan.batch_size > trainer.plan.n:
+        progress.say(f"one batch of {trainer.plan.batch_size} holds all {trainer.plan.n} samples")
     epoch = -1.0
     with stop.holding():
         try:

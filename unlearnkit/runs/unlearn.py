@@ -122,7 +122,7 @@ def unlearn(
         trainer = Trainer(
             model=weights,
             algorithm=method,
-            name=algorithm,
+            name=f"{algorithm} ({offers['algorithm'].origin})",
             plan=plan,
             forget=inputs.encoded["forget"],
             retain=inputs.encoded.get("retain"),

@@ -59,7 +59,7 @@ class TrainingStep(Step):
                 f"the algorithm reads the {role} set's reference but does not name it in `anchors`",
                 code="plugin-contract",
             )
-        return self.anchors[role][list(batch.rows)]
+        return self.anchors[role][list(batch.rows)].to(batch.ids.device)
 
 
 @dataclass
@@ -207,7 +207,8 @@ class Trainer:
                 buffer.copy_(tensors[f"buffer.{name}"])
         for name, parameter in self._parameters.items():
             state: dict[str, Any] = {
-                key: tensors[f"optimizer.{key}.{name}"].clone()
+                # AdamW keeps its step count on the CPU, and the rest where the parameter is.
+                key: tensors[f"optimizer.{key}.{name}"].to("cpu" if key == "step" else parameter.device, copy=True)
                 for key in OPTIMIZER_STATE
                 if f"optimizer.{key}.{name}" in tensors
             }
