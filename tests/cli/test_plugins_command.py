@@ -66,18 +66,17 @@ def test_an_unknown_name_gets_a_suggestion(cli: Cli, words: list[str]):
     assert "npo" in found.error["hint"]
 
 
-@pytest.mark.parametrize("kind", kinds())
-def test_a_new_package_can_be_installed_and_shown(kind: str, cli: Cli, tmp_path: Path):
-    written = cli("plugins", "new", f"my-{kind}", "--kind", kind, "--format", "json").json["written"]
-    assert all(Path(path).is_file() for path in written)
-    site = tmp_path / "site"
+def test_new_packages_can_be_installed_and_are_found(cli: Cli, tmp_path: Path):
+    for kind in kinds():
+        written = cli("plugins", "new", f"my-{kind}", "--kind", kind, "--format", "json").json["written"]
+        assert all(Path(path).is_file() for path in written)
+    site, packages = tmp_path / "site", [f"./my-{kind}" for kind in kinds()]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(site), f"./my-{kind}"], check=True)
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
-    show = [sys.executable, "-m", "unlearnkit", "plugins", "show", f"my-{kind}"]
-    shown = subprocess.run(show, env=env, capture_output=True, text=True, check=False)
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.startswith(f"{kind} my-{kind}: ")
+    subprocess.run([*pip, "--target", str(site), *packages], check=True)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]), "UNLEARNKIT_STRICT": "1"}
+    listing = [sys.executable, "-m", "unlearnkit", "plugins", "--format", "csv"]
+    listed = subprocess.run(listing, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {f"{kind},my-{kind},unlearnkit-my-{kind},0.1.0" for kind in kinds()} <= set(listed)
 
 
 def test_nothing_is_overwritten(cli: Cli):
