@@ -238,7 +238,7 @@ def unlearning(model: str, forget_file: Path, retain_file: Path) -> Job:
     return Job(
         (
             "unlearn", "--model", model, "--forget", str(forget_file), "--retain", str(retain_file), "--sampler", "mrd",
-            "-s", "refresh=1", "-s", "draws=6", "--epochs", "3", "--batch-size", "2", "--grad-accum", "2",
+            "-s", "refresh=1", "-s", "draws=3", "--epochs", "3", "--batch-size", "2", "--grad-accum", "2",
             "--checkpoint-every", "2", "--lr", "1e-3", "--out", "model",
         ),
         "unlearn",

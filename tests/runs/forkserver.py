@@ -17,6 +17,7 @@ from typing import Any
 HEAVY = (
     "accelerate",
     "alembic.command",
+    "pydantic.type_adapter",
     "rich.progress",
     "rich.table",
     "scipy.stats",
@@ -39,6 +40,9 @@ def main() -> None:
     torch.set_num_interop_threads(1)
     for name in HEAVY:
         importlib.import_module(name)
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    get_checkpoint_conversion_mapping("llama")  # half a second of regular expressions that every first load compiles
     answer = os.dup(1)
     for line in sys.stdin:
         request = json.loads(line)

@@ -48,7 +48,7 @@ def test_killed_at_random_moments(
     assert hit == kills
 
 
-@pytest.mark.parametrize("event", ["run unlearn", "run score", "step 3"])
+@pytest.mark.parametrize("event", ["run score", "step 3"])
 def test_resume_goes_on_as_the_command_would(event: str, unlearning: Job, unlearned: Whole, new_desk: NewDesk):
     desk = new_desk("killed")
     command = desk.start(*unlearning.args, pause=event)
