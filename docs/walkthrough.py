@@ -77,8 +77,7 @@ def main(work: Path) -> None:
     reference = ""
     for title, commands in STEPS:
         parts.append(f"## {title}\n")
-        for command in commands:
-            command = command.replace("RETAIN_ONLY", reference)
+        for command in (text.replace("RETAIN_ONLY", reference) for text in commands):
             printed, seconds = run(command, work)
             parts.append(f"```console\n$ {command}\n{printed}```\n{took(seconds)}\n")
             if "eval retain-only" in command:

@@ -99,7 +99,7 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory, forget_file: Path, 
     return build(tmp_path_factory.mktemp("tiny") / "model", texts, vocab=400, hidden=32, layers=2)
 
 
-# ------------------------------------------------------------------------------------------------------ the command line
+# ----------------------------------------------------------------------------------------------------- the command line
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,8 @@ def command(place: Workplace, screen: Output, folder: str) -> None:
         whole = found.json()
         screen.data(whole, whole["report"]["runs"])
     screen.say(f"done in {time.monotonic() - began:.0f} s; everything is in {store}")
-    mine = found.unlearned["mrd"]
     screen.next(
-        f"unlearnkit runs show {mine.run} --store {store}",
+        f"unlearnkit report --store {store}",
         "unlearnkit score --model YOUR-MODEL --data YOUR-FORGET.jsonl",
         "unlearnkit unlearn --model YOUR-MODEL --forget YOUR-FORGET.jsonl --retain YOUR-RETAIN.jsonl --sampler mrd",
     )
@@ -51,5 +50,5 @@ def _show(screen: Output, found: DemoReport) -> None:
     from unlearnkit.report.tables import demo_tables
 
     show_report(screen, found.findings)
-    for table in demo_tables(found.evaluations):
+    for table in demo_tables(found.evaluations, found.exchanges):
         screen.console().print(table)

@@ -3,7 +3,7 @@ everybody uses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,18 @@ ALPHA = 5.0
 """Weight of the retain term: a model this small forgets everything else too without it."""
 MAX_NEW_TOKENS = 40
 """Longer than any answer."""
+EXCHANGES = 3
+"""Questions of each split that the last screen shows with their answers."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A question, and what the model said to it before and after it was made to forget."""
+
+    split: str
+    question: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,7 @@ class DemoReport:
     retain: Path
     scores: ScoreReport
     evaluations: Mapping[str, EvalReport]
+    exchanges: Sequence[Exchange]
     findings: Findings
 
     def json(self) -> dict[str, Any]:
@@ -98,8 +111,20 @@ def demo(place: Workplace, folder: Path) -> DemoReport:
         retain=retain_file,
         scores=scores,
         evaluations=evaluations,
+        exchanges=list(_exchanges(place, evaluations["full"].run, evaluations["mrd"].run)),
         findings=collect(place, runs),
     )
+
+
+def _exchanges(place: Workplace, before: str, after: str) -> Iterator[Exchange]:
+    """A few answers of two evaluations side by side, spread over each split."""
+    store = place.store
+    said = [{(g.split, g.sample): g.text for g in store.generations(run)} for run in (before, after)]
+    for split, fingerprint in store.run(before).datasets.items():
+        rows = [row for row in store.rows(fingerprint) if row.sample is not None]
+        for row in rows[:: -(-len(rows) // EXCHANGES)]:
+            key = (split, str(row.sample))
+            yield Exchange(split, row.prompt or "", said[0][key], said[1][key])
 
 
 def _base(folder: Path) -> str:

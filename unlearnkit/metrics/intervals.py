@@ -22,10 +22,7 @@ def bootstrap(
     # In blocks of draws, so that memory does not grow with draws × n.
     rows = max(1, _BLOCK // n)
     means = np.concatenate(
-        [
-            values[rng.integers(n, size=(min(rows, draws - start), n))].mean(axis=1)
-            for start in range(0, draws, rows)
-        ]
+        [values[rng.integers(n, size=(min(rows, draws - start), n))].mean(axis=1) for start in range(0, draws, rows)]
     )
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)

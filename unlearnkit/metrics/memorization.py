@@ -25,8 +25,7 @@ class ExactMemorization(Metric):
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None
         return [
-            float(answer.correct.mean()) if answer.correct.size else Undefined("no_target")
-            for answer in probe.answer
+            float(answer.correct.mean()) if answer.correct.size else Undefined("no_target") for answer in probe.answer
         ]
 
 
@@ -44,10 +43,7 @@ class ExtractionStrength(Metric):
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None
-        return [
-            _strength(answer.correct) if answer.correct.size else Undefined("no_target")
-            for answer in probe.answer
-        ]
+        return [_strength(answer.correct) if answer.correct.size else Undefined("no_target") for answer in probe.answer]
 
 
 def _strength(correct: np.ndarray) -> float:

@@ -20,9 +20,7 @@ class Rouge(Metric):
     """
 
     variant: Literal["rougeL", "rouge1"] = option("rougeL", "longest common subsequence, or single words")
-    score: Literal["recall", "f1"] = option(
-        "recall", "share of the answer's words, or F1 of it and precision"
-    )
+    score: Literal["recall", "f1"] = option("recall", "share of the answer's words, or F1 of it and precision")
     stemmer: bool = option(True, "compare the stems of words")
 
     needs: ClassVar[tuple[Need, ...]] = ("generation",)

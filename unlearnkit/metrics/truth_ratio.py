@@ -42,9 +42,7 @@ class TruthRatio(Metric):
         ]
 
     def summarise(self, values: np.ndarray, split: str) -> np.ndarray:
-        terms: np.ndarray = (
-            np.minimum(values, 1 / values) if split == "forget" else np.maximum(0.0, 1 - values)
-        )
+        terms: np.ndarray = np.minimum(values, 1 / values) if split == "forget" else np.maximum(0.0, 1 - values)
         return terms
 
 

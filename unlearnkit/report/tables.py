@@ -11,6 +11,7 @@ from unlearnkit.text import shorten
 
 if TYPE_CHECKING:
     from unlearnkit.contracts import Scorer
+    from unlearnkit.demo.run import Exchange
     from unlearnkit.plugins.fields import OptionInfo
     from unlearnkit.report.collect import Evaluated, Findings, Third
     from unlearnkit.runs.evaluate import EvalReport, Figure
@@ -278,8 +279,11 @@ def _by_thirds(found: Findings, numbered: Sequence[Numbered], thirds: Sequence[T
         yield sheet
 
 
-def demo_tables(evaluations: Mapping[str, EvalReport]) -> list[Sheet]:
-    """The demo's last screen: what was forgotten, what was kept."""
+def demo_tables(evaluations: Mapping[str, EvalReport], exchanges: Sequence[Exchange]) -> list[Sheet]:
+    """The demo's last screen: what was forgotten, what was kept, in answers and in numbers."""
+    said = Sheet("before and after", text("asked"), text("before"), text("after"))
+    for exchange in exchanges:
+        said.add(f"({exchange.split}) {exchange.question}", exchange.before, exchange.after)
     sheet = Sheet(
         "share of each answer's words that the model still says (ROUGE-L recall)",
         label("model"), number("to forget"), number("to keep"), number("utility"),
@@ -287,4 +291,4 @@ def demo_tables(evaluations: Mapping[str, EvalReport]) -> list[Sheet]:
     for name, found in evaluations.items():
         forget, retain = found.metrics["forget.rouge"], found.metrics["retain.rouge"]
         sheet.add(name, figure(forget.value), figure(retain.value), figure(found.aggregates["model_utility"].value))
-    return [sheet]
+    return [said, sheet]
