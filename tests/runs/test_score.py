@@ -169,19 +169,17 @@ def test_a_run_is_gone_on_with_in_its_own_environment_or_inexactly(
     place: Workplace, model: str, forget: DataSpec, monkeypatch: pytest.MonkeyPatch
 ):
     run = half_done(place, model, forget, monkeypatch)
-    threads = torch.get_num_threads()
     with Workplace(replace(place.settings, threads=2)) as other:
-        try:
-            with pytest.raises(BadInput, match="would not be bit-exact: threads 2, was 1") as caught:
-                resume(other, run)
-            assert (caught.value.code, caught.value.exit_code) == ("environment", 2)
-            other.inexact = True
-            found = resume(other, run)
-        finally:
-            torch.set_num_threads(threads)
+        with pytest.raises(BadInput, match="would not be bit-exact: threads 2, was 1") as caught:
+            resume(other, run)
+    assert (caught.value.code, caught.value.exit_code) == ("environment", 2)
+    assert environment(place.settings)["threads"] == 1
+    place.inexact = True
+    with monkeypatch.context() as patch:
+        patch.setattr("transformers.__version__", "0.1")
+        found = resume(place, run)
     assert (found.run, found.from_store, found.computed) == (run, 2, 5)
     assert not place.store.run(run).exact
-    assert environment(place.settings)["threads"] == 1
     more = scored(place, model, forget, draws=4)
     assert not place.store.run(more.run).exact, "it shares draws that were made elsewhere"
 

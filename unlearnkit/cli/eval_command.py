@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import data_options, inexact_option, make_command, take_columns, template_options
+from unlearnkit.cli.common import data_options, make_command, take_columns, template_options
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import WHOLE
 
@@ -34,7 +34,6 @@ unlearnkit eval @last --suite tofu --forget tofu:forget01 --retain tofu:retain_p
 @click.option("--max-new-tokens", type=WHOLE, help="Longest generation (default: the suite's).")
 @click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
 @template_options
-@inexact_option
 @data_options
 def command(place: Workplace, screen: Output, **arguments: Any) -> None:
     """Measure what a model still knows, per sample, and the numbers over samples.

@@ -8,7 +8,6 @@ import click
 
 from unlearnkit.cli.common import (
     data_options,
-    inexact_option,
     make_command,
     model_option,
     take_columns,
@@ -34,7 +33,6 @@ unlearnkit finetune --model my-base --data retain.jsonl --out retain-only
 @click.option("--data", required=True, multiple=True, metavar="DATA", help="What to learn; repeatable.")
 @training_options(default_lr=1e-5)
 @template_options
-@inexact_option
 @data_options
 def command(place: Workplace, screen: Output, data: tuple[str, ...], **arguments: Any) -> None:
     """Teach a model one or more data sets: to have something to forget, or a model that never saw it."""

@@ -8,7 +8,6 @@ import click
 
 from unlearnkit.cli.common import (
     data_options,
-    inexact_option,
     make_command,
     model_option,
     plugin_options,
@@ -41,7 +40,6 @@ unlearnkit score --model run:@last --data forget.jsonl -o estimator=plain --form
 @click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
 @click.option("--show", type=WHOLE, default=5, show_default=True, help="Hardest and easiest samples to list.")
 @template_options
-@inexact_option
 @data_options
 def command(
     place: Workplace,

@@ -8,7 +8,6 @@ import click
 
 from unlearnkit.cli.common import (
     data_options,
-    inexact_option,
     make_command,
     model_option,
     plugin_options,
@@ -50,7 +49,6 @@ unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-ste
 @training_options(default_lr=1e-5)
 @click.option("--allow-overlap", is_flag=True, help="Forget and retain may share samples.")
 @template_options
-@inexact_option
 @data_options
 def command(
     place: Workplace, screen: Output, forget: str, retain: str | None, plugin: str,

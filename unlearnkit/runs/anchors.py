@@ -1,14 +1,20 @@
 """Anchors: what the starting weights say of each sample, measured once and read ever after, instead of a second
-model in memory."""
+model in memory.
+
+The last bits of a log-probability depend on the shape of its batch. So each sample goes through the model alone and
+unpadded: its anchor is then a function of weights, text and environment, whichever set or run asks for it first.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
 
-from unlearnkit.data.collate import collate, plan
+from unlearnkit.data.collate import collate
 from unlearnkit.losses import label_scores
+from unlearnkit.runs.identity import digest
 from unlearnkit.store import records
 
 if TYPE_CHECKING:
@@ -17,35 +23,30 @@ if TYPE_CHECKING:
     from unlearnkit.runs.inputs import Inputs
     from unlearnkit.runs.workplace import Workplace
 
-BATCH_SIZE = 8
-
 
 def reference_nll(place: Workplace, model: nn.Module, inputs: Inputs, role: str) -> Tensor:
     """Summed NLL of each sample of a set under the starting weights, [N] float32, nats.
 
     Args:
-        model: the starting weights, in case the store lacks a sample.
+        model: the starting weights, for samples that the store lacks.
     """
-    samples, template = inputs.sets[role].samples, inputs.template.fingerprint
+    weights, samples = inputs.model.fingerprint, inputs.sets[role].samples
+    key = digest(inputs.template.fingerprint, place.environment())
     ids = {s.id for s in samples}
-    stored = place.store.anchors(inputs.model.fingerprint, template, ids)
+    stored = place.store.anchors(weights, key, ids)
     if len(stored) < len(ids):
-        fresh = _measure(model, inputs, role)
-        place.store.put_anchors(inputs.model.fingerprint, template, fresh)
-        stored = place.store.anchors(inputs.model.fingerprint, template, ids)
+        place.store.put_anchors(weights, key, list(_measure(model, inputs, role, ids - stored.keys())))
+        stored = place.store.anchors(weights, key, ids)
     return torch.tensor([-stored[s.id].logprob for s in samples])
 
 
-def _measure(model: nn.Module, inputs: Inputs, role: str) -> list[records.Anchor]:
-    samples, encoded = inputs.sets[role].samples, inputs.encoded[role]
-    device = next(model.parameters()).device
+def _measure(model: nn.Module, inputs: Inputs, role: str, wanted: set[str]) -> Iterator[records.Anchor]:
+    encoded, device = inputs.encoded[role], next(model.parameters()).device
+    rows = {s.id: row for row, s in enumerate(inputs.sets[role].samples) if s.id in wanted}
     was_training = model.training
     model.eval()
-    found = []
     with torch.inference_mode():
-        for rows in plan(encoded, BATCH_SIZE):
-            scores = label_scores(model, collate(encoded, rows, pad=inputs.pad, device=device))
-            for row, nll, tokens in zip(rows, scores.nll.tolist(), scores.tokens.tolist(), strict=True):
-                found.append(records.Anchor(samples[row].id, -nll, int(tokens)))
+        for sample, row in rows.items():
+            scores = label_scores(model, collate(encoded, [row], pad=inputs.pad, device=device))
+            yield records.Anchor(sample, -float(scores.nll[0]), int(scores.tokens[0]))
     model.train(was_training)
-    return found

@@ -91,6 +91,7 @@ def finetune(
         run = drive(
             place, held, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,
+            force=force,
             card=lambda steps: finetuning_card(run, inputs, steps),
             rename={"forget": "train"},
         )  # fmt: skip

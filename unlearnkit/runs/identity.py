@@ -52,6 +52,6 @@ def check_environment(run: Run, now: dict[str, Any], *, inexact: bool) -> None:
     if differing and not inexact:
         raise BadInput(
             f"going on with run {run.id} would not be bit-exact: {'; '.join(differing)}",
-            hint="--inexact goes on all the same and marks the run",
+            hint="--inexact goes on all the same and marks the run; the command itself begins one of this environment",
             code="environment",
         )

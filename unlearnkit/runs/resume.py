@@ -37,11 +37,16 @@ def resume(place: Workplace, ref: str) -> Report:
         )
     if run.state != "complete":
         check_environment(run, environment(place.settings), inexact=place.inexact)
-    place.made_in = run.environment
-    place.settings = replace(place.settings, **_settings(asked.pop("settings")))
-    if run.kind == "score":
+    settings = replace(place.settings, **_settings(asked.pop("settings")))
+    with place.going_on_with(run, settings):
+        return _again(place, run.kind, asked)
+
+
+def _again(place: Workplace, kind: str, asked: dict[str, Any]) -> Report:
+    """The use case that a request is of, called with it."""
+    if kind == "score":
         return score(place, data=DataSpec(**asked.pop("data")), **asked)
-    if run.kind == "unlearn":
+    if kind == "unlearn":
         forget, retain = DataSpec(**asked.pop("forget")), asked.pop("retain", None)
         return unlearn(
             place,
@@ -50,7 +55,7 @@ def resume(place: Workplace, ref: str) -> Report:
             schedule=Schedule(**asked.pop("schedule")),
             **asked,
         )
-    if run.kind == "finetune":
+    if kind == "finetune":
         data = tuple(DataSpec(**spec) for spec in asked.pop("data"))
         return finetune(place, data=data, schedule=Schedule(**asked.pop("schedule")), **asked)
     return evaluate(place, data=_specs(asked.pop("data")), **asked)

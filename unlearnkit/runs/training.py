@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,8 +58,8 @@ class Schedule:
             raise BadInput(f"--seed must be 0 … 2^63 - 1, got {self.seed}", code="value")
         if not 0 <= self.warmup <= 1:
             raise BadInput(f"--warmup is a share of the steps, 0 … 1, got {self.warmup}", code="value")
-        if not (self.weight_decay >= 0 and self.max_grad_norm >= 0):
-            raise BadInput("--weight-decay and --max-grad-norm must be ≥ 0", code="value")
+        if not all(0 <= value < math.inf for value in (self.weight_decay, self.max_grad_norm)):
+            raise BadInput("--weight-decay and --max-grad-norm must be finite numbers ≥ 0", code="value")
         if self.schedule not in SCHEDULES:
             raise BadInput(f"--schedule must be one of {', '.join(SCHEDULES)}", code="value")
 
@@ -116,9 +118,13 @@ def begin(
     Raises:
         UnlearnkitError: `not-resumable` for a diverged run; what `check_out` finds wrong with the folder.
     """
+    place.check_same(draft)
     found = place.find(draft.kind, draft.identity)
     if found is not None and found.state == "complete":
-        return found, Path(found.summary["model_dir"]), True
+        written = Path(found.summary["model_dir"])
+        if _written_by(written, found.id):
+            return _complete(place, found, written, Path(draft.config["request"]["out"]) if anew else written, force)
+        place.progress.say(f"run {found.id} is complete, but its model is not in {written} any more: made again")
     if found is not None and found.state == "diverged":
         raise UnlearnkitError(
             f"run {found.id} is the same and diverged: {found.error}",
@@ -134,6 +140,17 @@ def begin(
     return run, folder, False
 
 
+def _complete(
+    place: Workplace, run: records.Run, written: Path, wanted: Path, force: bool
+) -> tuple[records.Run, Path, bool]:
+    """A run that is complete already, with its model in the folder that is wanted now."""
+    if wanted != written and not _written_by(wanted, run.id):
+        check_out(wanted, force)
+        shutil.copytree(written, wanted, dirs_exist_ok=True)
+        run = place.store.finish(run.id, "complete", summary={**run.summary, "model_dir": str(wanted)})
+    return run, wanted, True
+
+
 def _written_by(folder: Path, run_id: str) -> bool:
     card = folder / "README.md"
     return card.is_file() and run_id in card.read_text(encoding="utf-8", errors="replace")
@@ -147,12 +164,14 @@ def drive(
     out: Path,
     *,
     checkpoint_every: int | None,
+    force: bool,
     card: Callable[[int], str],
     rename: Mapping[str, str] | None = None,
 ) -> records.Run:
     """Train from the last checkpoint to the end, then write the model and close the run.
 
     Args:
+        force: whether another's model in `out` may be replaced.
         card: the model card's text, given the number of steps.
         rename: names under which terms are stored, where the loop's own would mislead.
     """
@@ -173,33 +192,36 @@ def drive(
                     epoch = terms["epoch"]
                     progress.start("training", trainer.plan.steps, trainer.done - 1)
                 progress.advance(1, f"loss {terms['loss']:.4g}")
-                if trainer.done == trainer.plan.steps:
-                    break
+                # At least two a run; with the last, a model that could not be written is written by resuming.
+                halves = trainer.done in (trainer.plan.steps // 2, trainer.plan.steps)
                 due = (
                     trainer.done % checkpoint_every == 0
                     if checkpoint_every
                     else time.monotonic() - saved > CHECKPOINT_SECONDS
                 )
-                if due or stop.asked:
+                if due or halves or stop.asked:
                     recorder.checkpoint(trainer, spent + time.monotonic() - began)
                     saved = time.monotonic()
-                if stop.asked:
+                if stop.asked and trainer.done < trainer.plan.steps:
                     raise Interrupted(f"stopped after step {trainer.done} of {trainer.plan.steps}; nothing is lost")
         finally:
             recorder.flush()
             progress.finish()
-        return _finish(place, run, trainer, inputs, out, card(trainer.done), spent + time.monotonic() - began)
+        return _finish(place, run, trainer, inputs, out, card(trainer.done), spent + time.monotonic() - began,
+            force=force or _written_by(out, run.id),
+        )  # fmt: skip
 
 
 def _finish(
-    place: Workplace, run: records.Run, trainer: Trainer, inputs: Inputs, out: Path, card: str, seconds: float
-) -> records.Run:
+    place: Workplace, run: records.Run, trainer: Trainer, inputs: Inputs, out: Path, card: str, seconds: float,
+    *, force: bool,
+) -> records.Run:  # fmt: skip
     """Write the model, then close the run."""
     store = place.store
     steps = store.steps(run.id)
     summary = {
         "model_dir": str(out),
-        "model": save_model(trainer.model, inputs.tokenizer, out, card=card, force=True),
+        "model": save_model(trainer.model, inputs.tokenizer, out, card=card, force=force),
         "steps": trainer.done,
         "stopped_by": "max_steps" if trainer.plan.max_steps == trainer.done else "epochs",
         "seconds": round(seconds, 2),

@@ -133,6 +133,7 @@ def unlearn(
         run = drive(
             place, held, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,
+            force=force,
             card=lambda steps: unlearning_card(run, inputs, steps),
         )  # fmt: skip
     return report(run, already=False)

@@ -29,8 +29,8 @@ class Workplace:
     argv: tuple[str, ...] = ()
     inexact: bool = False
     """Whether a run may go on in an environment that cannot give the same bits."""
-    made_in: Mapping[str, Any] | None = None
-    """The environment of the run that is gone on with: it stays that run, wherever it goes on."""
+    resumed: Run | None = field(default=None, init=False)
+    """The run that is gone on with: it stays that run, wherever it goes on."""
     stop: Stop = field(default_factory=Stop)
 
     @cached_property
@@ -67,7 +67,24 @@ class Workplace:
     def environment(self) -> dict[str, Any]:
         """The environment that a run is identified by."""
         here = environment(self.settings)
-        return here if self.made_in is None else dict(self.made_in)
+        return here if self.resumed is None else dict(self.resumed.environment)
+
+    def check_same(self, draft: Run) -> None:
+        """See that a call that goes on with a run is still about that run.
+
+        Raises:
+            UnlearnkitError: code `changed`, where what determines its result is not what it was.
+        """
+        if self.resumed is None or self.resumed.kind != draft.kind or self.resumed.identity == draft.identity:
+            return
+        before = self.resumed
+        names = ["the model"] if draft.model != before.model else []
+        names += [f"the {role} set" for role, data in before.datasets.items() if draft.datasets.get(role) != data]
+        raise UnlearnkitError(
+            f"run {before.id} cannot go on: {', '.join(names) or 'the template, a plugin or the kit'} is not what it was",
+            hint="the command itself makes a new run of what is there now",
+            code="changed",
+        )
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -87,6 +104,16 @@ class Workplace:
             del self.__dict__["store"]
 
     @contextmanager
+    def going_on_with(self, run: Run, settings: Settings) -> Iterator[None]:
+        """Calls in here are about a run that was begun before, maybe elsewhere, under these settings."""
+        before = self.resumed, self.settings
+        self.resumed, self.settings = run, settings
+        try:
+            yield
+        finally:
+            self.resumed, self.settings = before
+
+    @contextmanager
     def working(self, run: Run) -> Iterator[Run]:
         """Hold a run while working on it, and record how that ends.
 
@@ -96,7 +123,7 @@ class Workplace:
         """
         with self.stop.listening():
             run = self.store.claim(run.id)
-            if self.made_in is not None and self.made_in != environment(self.settings):
+            if self.resumed is not None and self.resumed.environment != environment(self.settings):
                 run = self.store.mark_inexact(run.id)
             error: BaseException | None = None
             try:
