@@ -15,6 +15,7 @@ from conftest import Answer
 
 from unlearnkit.demo import run as demo
 from unlearnkit.runs.training import Schedule
+from unlearnkit.runs.workplace import Workplace
 
 Cli = Callable[..., Answer]
 
@@ -85,12 +86,18 @@ def test_unlearn_and_eval(cli: Cli, files: Files):
     assert cli("eval", made["run"], *words).json == {**found, "computed": 0, "from_store": 20}
 
 
-def test_demo(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def quick_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo with two people and two steps."""
     whole = demo.write
     monkeypatch.setattr(demo, "LEARN", Schedule(max_steps=2, batch_size=16))
     monkeypatch.setattr(demo, "FORGET", Schedule(max_steps=2, batch_size=8))
     monkeypatch.setattr(demo, "MAX_NEW_TOKENS", 4)
     monkeypatch.setattr(demo, "write", lambda folder: whole(folder, n=4, forget=1))
+
+
+@pytest.mark.usefixtures("quick_demo")
+def test_demo(cli: Cli):
     found = cli("demo", "--format", "json").json
     assert keys(found) == {"store", "models", "data", "report"}
     assert Path(found["store"]).is_file()
@@ -115,6 +122,32 @@ def test_demo(cli: Cli, monkeypatch: pytest.MonkeyPatch):
     for third in report["thirds"]:
         assert keys(third) == {"eval_run", "label", "score_run", "metric", "third", "n", "value"}
     assert report == cli("report", "--store", found["store"], "--format", "json").json
+
+
+@pytest.mark.usefixtures("quick_demo")
+@pytest.mark.parametrize(
+    ("setting", "option", "chosen"),
+    [
+        (None, None, "unlearnkit-demo/unlearnkit.db"),
+        ("set.db", None, "set.db"),
+        ("set.db", "given.db", "given.db"),
+        (None, "unlearnkit.db", "unlearnkit.db"),
+    ],
+)
+def test_the_demos_store(
+    setting: str | None, option: str | None, chosen: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    class Enough(Exception):
+        pass
+
+    def stop(place: Workplace, **_: object) -> None:
+        raise Enough(place.settings.store)
+
+    monkeypatch.setattr(demo, "finetune", stop)
+    if setting:
+        monkeypatch.setenv("UNLEARNKIT_STORE", setting)
+    found = cli("demo", *(("--store", option) if option else ()), "--format", "json")
+    assert found.error["message"] == f"Enough: {chosen}"
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,19 +26,16 @@ def command(place: Workplace, screen: Output, folder: str) -> None:
     """
     from unlearnkit.demo.run import demo
 
-    given = click.get_current_context().params.get("store")
-    store = given or str(Path(folder) / "unlearnkit.db")
-    place.settings = replace(place.settings, store=store, store_text=True)
     began = time.monotonic()
-    found = demo(place, Path(folder))
+    found = demo(place, Path(folder), click.get_current_context().params["store"])
     if screen.tables:
         _show(screen, found)
     else:
         whole = found.json()
         screen.data(whole, whole["report"]["runs"])
-    screen.say(f"done in {time.monotonic() - began:.0f} s; everything is in {store}")
+    screen.say(f"done in {time.monotonic() - began:.0f} s; everything is in {found.store}")
     screen.next(
-        f"unlearnkit report --store {store}",
+        f"unlearnkit report --store {found.store}",
         "unlearnkit score --model YOUR-MODEL --data YOUR-FORGET.jsonl",
         "unlearnkit unlearn --model YOUR-MODEL --forget YOUR-FORGET.jsonl --retain YOUR-RETAIN.jsonl --sampler mrd",
     )

@@ -17,6 +17,7 @@ from unlearnkit.runs.score import ScoreReport, score
 from unlearnkit.runs.training import Schedule, TrainingReport
 from unlearnkit.runs.unlearn import unlearn
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.settings import Settings
 
 SAMPLERS = ("uniform", "mrd")
 LEARN = Schedule(epochs=30, lr=3e-3, batch_size=16, schedule="cosine", warmup=0.05, weight_decay=0.0)
@@ -68,9 +69,14 @@ class DemoReport:
         }
 
 
-def demo(place: Workplace, folder: Path) -> DemoReport:
-    """Make the data and the models, score, unlearn under both samplers, evaluate; what is done already is
-    read."""
+def demo(place: Workplace, folder: Path, store: str | None = None) -> DemoReport:
+    """Make the data and the models, score, unlearn under both samplers, evaluate; what is done already is read.
+
+    Args:
+        store: where everything is kept; by default the store that the settings name, or one in the folder.
+    """
+    chosen = place.settings.store if place.settings.store != Settings.store else str(folder / Settings.store)
+    place.settings = replace(place.settings, store=store or chosen, store_text=True)
     if place.settings.threads is None:  # more cost a model as small as this more than they bring
         place.settings = replace(place.settings, threads=1)
     folder.mkdir(parents=True, exist_ok=True)
