@@ -146,13 +146,15 @@ def _state(run: Run) -> str:
 def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
     """One run in full."""
     sheet = Sheet(f"{run.kind} run {run.id}", fixed("what"), text("value"))
-    model = store.model(run.model)
+    model, asked = store.model(run.model), run.config.get("request", {})
     facts: dict[str, Any] = {
         "state": _state(run),
         "method": run.method,
         "model": f"{model.source if model else '?'} ({run.model[:12]})",
         **{role: _data(store, fingerprint) for role, fingerprint in run.datasets.items()},
         **run.config.get("options", {}),
+        **({"sampler": run.config["sampler"]} if "sampler" in run.config else {}),
+        **{f"sampler {key}": value for key, value in asked.get("sampler_options", {}).items()},
         **run.config.get("plan", {}),
         **{SUMMARY.get(key, key): value for key, value in run.summary.items() if key != "terms"},
         **run.environment,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ def unlearning_card(run: Run, inputs: Inputs, steps: int) -> str:
         f"`{inputs.model.label}` after `{run.method}` with the `{run.config['sampler']}` sampler was applied to the "
         "forget set below. What was forgotten, and what else was lost, is for an evaluation to say."
     )
-    options = {**run.config["options"], "sampler": run.config["sampler"]}
+    chosen = {f"sampler {key}": value for key, value in run.config["request"]["sampler_options"].items()}
+    options = {**run.config["options"], "sampler": run.config["sampler"], **chosen}
     return _card("Unlearned model", ["unlearning", "unlearnkit"], intro, run, inputs, options, steps)
 
 
@@ -34,7 +36,7 @@ def _card(
         f"| {role} | {_cell(chosen.label)} | {len(chosen.samples)} | `{chosen.fingerprint}` |"
         for role, chosen in inputs.sets.items()
     ]
-    settings = {**options, **run.config["plan"], "steps": steps, "template": inputs.template.kind}
+    settings = {**options, **run.config["plan"], "steps": steps, **_rendering(run, inputs)}
     return "\n".join(
         [
             "---",
@@ -60,6 +62,13 @@ def _card(
             "",
         ]
     )
+
+
+def _rendering(run: Run, inputs: Inputs) -> dict[str, str]:
+    """How samples were put to the model: the template, a file by its name, and its system turn where it has one."""
+    template = inputs.template
+    name = f"file {Path(run.config['request']['template']).name}" if template.kind == "file" else template.kind
+    return {"template": name} | ({} if template.system is None else {"system prompt": template.system})
 
 
 def _cell(text: str) -> str:
