@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,40 @@ def test_show_tells_all_of_a_run(cli: Cli, made: dict[str, Any]):
     assert set(found["datasets"]) == {"forget", "retain"}
     table = cli("runs", "show", run).out
     assert made["unlearn"]["model_dir"] in table.replace("\n", "").replace(" ", "")
+
+
+def test_a_complete_run_is_resumed_in_one_word(cli: Cli, made: dict[str, Any]):
+    run, folder = made["unlearn"]["run"], Path(made["unlearn"]["model_dir"])
+    assert folder.is_absolute()
+    talk = cli("resume", run).err
+    assert talk.count("complete: nothing to do") == 1
+    assert f"model in {folder.relative_to(Path.cwd())} (run {run})" in talk  # no more of the machine than is needed
+    elsewhere = Path("elsewhere")
+    elsewhere.mkdir()
+    os.chdir(elsewhere)
+    assert f"model in {folder} (run {run})" in cli("resume", run, "--store", "../unlearnkit.db").err
+
+
+def test_a_model_tells_all_that_made_it(cli: Cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path):
+    Path("odd.txt").write_text("{question} > {answer}{eos}")
+    words = ("unlearn", "--model", tiny_model_dir, "--forget", forget_file, "--retain", retain_file, "--max-steps", 1)
+    drawn = ("--sampler", "mrd", "-s", "draws=2", "-s", "sigma=0.02")
+    chat = cli(*words, *drawn, "--system-prompt", "Be | brief", "--format", "json").json
+    card = (Path(chat["model_dir"]) / "README.md").read_text()
+    rows = (
+        "sampler | mrd",
+        "sampler draws | 2",
+        "sampler sigma | 0.02",
+        "template | chat",
+        "system prompt | Be \\| brief",
+    )
+    assert [row for row in rows if f"| {row} |" not in card] == []
+    shown = " ".join(cli("runs", "show", chat["run"]).out.split())
+    assert [row for row in ("sampler mrd", "sampler draws 2", "sampler sigma 0.02") if row not in shown] == []
+    file = cli(*words, "--template", Path("odd.txt").absolute(), "--format", "json").json
+    card = (Path(file["model_dir"]) / "README.md").read_text()
+    assert "| template | file odd.txt |" in card
+    assert "system prompt" not in card
 
 
 def test_a_run_goes_by_prefix_and_last(cli: Cli, made: dict[str, Any]):

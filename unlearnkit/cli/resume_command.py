@@ -9,6 +9,7 @@ import click
 from unlearnkit.cli.common import inexact_option, make_command
 from unlearnkit.cli.eval_command import show_evaluation
 from unlearnkit.cli.output import Output
+from unlearnkit.cli.score_command import show_scores
 from unlearnkit.cli.trained import show_training
 
 if TYPE_CHECKING:
@@ -27,19 +28,14 @@ def command(place: Workplace, screen: Output, run: str) -> None:
     from unlearnkit.runs.resume import resume
     from unlearnkit.runs.training import TrainingReport
 
-    asked = place.reading().run(run)
-    if asked.state == "complete":
-        screen.say(f"run {asked.id} is complete: nothing to do")
+    complete = place.reading().run(run).state == "complete"
     found = resume(place, run)
+    if complete and not isinstance(found, TrainingReport):  # which says so itself
+        screen.say(f"run {found.run} is complete: nothing to do")
     if isinstance(found, TrainingReport):
         show_training(place, screen, found)
     elif isinstance(found, EvalReport):
         show_evaluation(screen, found)
-    elif screen.tables:
-        from unlearnkit.report.tables import score_tables
-
-        for table in score_tables(found, place.plugins.resolve("scorer", found.scorer), 5):
-            screen.console().print(table)
     else:
-        screen.data(found.json(), found.json()["samples"])
+        show_scores(place, screen, found)
     screen.next(f"unlearnkit runs show {found.run}")

@@ -18,7 +18,10 @@ from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import SEED, WHOLE, key_values
 
 if TYPE_CHECKING:
+    from unlearnkit.runs.score import ScoreReport
     from unlearnkit.runs.workplace import Workplace
+
+SHOWN = 5
 
 
 @make_command(
@@ -38,7 +41,7 @@ unlearnkit score --model run:@last --data forget.jsonl -o estimator=plain --form
 @plugin_options
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise.")
 @click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
-@click.option("--show", type=WHOLE, default=5, show_default=True, help="Hardest and easiest samples to list.")
+@click.option("--show", type=WHOLE, default=SHOWN, show_default=True, help="Hardest and easiest samples to list.")
 @template_options
 @data_options
 def command(
@@ -60,6 +63,12 @@ def command(
 
     spec = DataSpec(data, split, **take_columns(arguments))
     found = score(place, data=spec, options=options, **arguments)
+    show_scores(place, screen, found, show)
+    screen.next(f"unlearnkit unlearn --model {arguments['model']} --forget {data} --retain DATA --sampler mrd")
+
+
+def show_scores(place: Workplace, screen: Output, found: ScoreReport, show: int = SHOWN) -> None:
+    """The `show` hardest and easiest samples."""
     if screen.tables:
         from unlearnkit.report.tables import score_tables
 
@@ -71,4 +80,3 @@ def command(
         screen.say(f"everything was in the store: 0 of {found.from_store} pieces computed (run {found.run})")
     else:
         screen.say(f"{found.computed} pieces computed, {found.from_store} from the store (run {found.run})")
-    screen.next(f"unlearnkit unlearn --model {arguments['model']} --forget {data} --retain DATA --sampler mrd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnkit.cli.output import Output
@@ -22,4 +23,10 @@ def show_training(place: Workplace, screen: Output, found: TrainingReport) -> No
         screen.data(found.json(), steps)
     if found.already:
         screen.say(f"run {found.run} is complete: nothing to do")
-    screen.say(f"model in {found.model_dir} (run {found.run})")
+    screen.say(f"model in {_from_here(Path(found.model_dir))} (run {found.run})")
+
+
+def _from_here(path: Path) -> Path:
+    """A path below the working folder without what leads to that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
