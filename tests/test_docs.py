@@ -15,6 +15,7 @@ from conftest import Answer
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+ALL = ["README.md", *(f"docs/{name}" for name in PAGES)]
 EXAMPLE = ROOT / "plugins" / "unlearnkit-example"
 
 
@@ -80,7 +81,13 @@ def test_every_plugin_is_described(cli: Callable[..., Answer]):
     assert [name for name in sorted(names) if f"`{name}`" not in README] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{name}" for name in PAGES)])
+@pytest.mark.parametrize("page", ALL)
+def test_no_page_knows_the_machine_it_was_written_on(page: str):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert re.findall(r"(?:/home|/root|/work|/tmp/w)/\S*", text) == []
+
+
+@pytest.mark.parametrize("page", ALL)
 def test_links_lead_somewhere(page: str):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?://)([^)#]+)", text)
