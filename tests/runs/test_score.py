@@ -169,9 +169,11 @@ def test_a_run_is_gone_on_with_in_its_own_environment_or_inexactly(
     place: Workplace, model: str, forget: DataSpec, monkeypatch: pytest.MonkeyPatch
 ):
     run = half_done(place, model, forget, monkeypatch)
-    with Workplace(replace(place.settings, threads=2)) as other:
-        with pytest.raises(BadInput, match="would not be bit-exact: threads 2, was 1") as caught:
-            resume(other, run)
+    with (
+        Workplace(replace(place.settings, threads=2)) as other,
+        pytest.raises(BadInput, match="would not be bit-exact: threads 2, was 1") as caught,
+    ):
+        resume(other, run)
     assert (caught.value.code, caught.value.exit_code) == ("environment", 2)
     assert environment(place.settings)["threads"] == 1
     place.inexact = True
