@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import logging
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from tests.plugins.conftest import HEAD
+from unlearnkit import __version__
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import NotFound, UnlearnkitError
 from unlearnkit.hookspecs import hookimpl
@@ -251,3 +256,38 @@ def test_first_result_of_a_loading_hook_counts():
     found = Plugins(entry_points=(), extra=[Loader()])
     assert found.hook.load_dataset(source="mine:x", split=None) == [{"answer": "found"}]
     assert found.hook.load_dataset(source="other:x", split=None) is None
+
+
+def test_a_file_that_is_loaded_again_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every use case in a process loads the file that the settings name."""
+    file = tmp_path / "mine.py"
+    file.write_text(HEAD + dedent(GOOD))
+    found = Plugins(entry_points=(), strict=True)
+    found.load_file(file)
+    monkeypatch.chdir(tmp_path)
+    found.load_file(Path("mine.py"))
+    assert found.broken() == [] and "mine" in found.offers("algorithm")
+
+
+def test_code_tells_a_file_that_was_edited_in_place(tmp_path: Path):
+    def code(folder: str, source: str) -> list[str]:
+        file = tmp_path / folder / "mine.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(source)
+        found = Plugins(entry_points=())
+        found.load_file(file)
+        code = found.code("algorithm", "mine")
+        file.write_text("")  # what was loaded still runs
+        assert found.code("algorithm", "mine") == code
+        return [code[0], *code[2:]]
+
+    source = HEAD + dedent(GOOD)
+    expected = hashlib.sha256(source.encode()).hexdigest()
+    assert code("one", source) == code("one", source) == code("two", source) == ["mine", "", expected, __version__]
+    assert code("one", source.replace("return {}", "return {'a': 1}")) != code("one", source)
+
+
+def test_code_of_a_builtin_has_its_own_module():
+    found = Plugins(entry_points=())
+    module = Path(inspect.getfile(found.resolve("scorer", "mrd"))).read_bytes()
+    assert found.code("scorer", "mrd")[3] == hashlib.sha256(module).hexdigest()

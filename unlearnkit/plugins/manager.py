@@ -7,8 +7,10 @@ alone: it is left out, warned of once, and listed with its cause. Classes are im
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
+import inspect
 import logging
 import os
 import pkgutil
@@ -22,7 +24,7 @@ from typing import Any
 
 import pluggy
 
-from unlearnkit import builtin
+from unlearnkit import __version__, builtin
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.plugins.fields import Description, arguments, describe
@@ -57,6 +59,7 @@ class Plugins:
         self._members: list[_Member] = []
         self._broken: list[Broken] = []
         self._complained: set[tuple[str, str]] = set()
+        self._files: set[Path] = set()
         self._admit(GROUP, "unlearnkit", _version("unlearnkit"), lambda: builtin)
         installed = list(importlib.metadata.entry_points(group=GROUP) if entry_points is None else entry_points)
         wanted = None if subset is None else list(subset)
@@ -114,6 +117,13 @@ class Plugins:
             raise UnlearnkitError(f"{label}: {target} {flaw}", code="plugin-contract")
         return plugin
 
+    def code(self, kind: str, name: str) -> list[str]:
+        """What stands behind a name, for a run's identity: the name, its distribution and version, the SHA-256 of the
+        file that its class is in, and this kit's version. A version alone tells nothing of a file that is edited in
+        place. Raises as `resolve`."""
+        plugin, offer = self.resolve(kind, name), self.offers(kind)[name]
+        return [name, offer.distribution, offer.version, _source(plugin), __version__]
+
     def build(self, kind: str, name: str, options: Mapping[str, object]) -> Any:
         """An instance with options: texts are read strictly by the type of their field, values are checked.
 
@@ -136,14 +146,17 @@ class Plugins:
         self._admit(name, name, "", lambda: plugin)
 
     def load_file(self, path: Path) -> None:
-        """Load a local file as a plugin: one that the user named, as nothing is found by looking around.
+        """Load a local file as a plugin: one that the user named, as nothing is found by looking around. A file that
+        was loaded before stays as it was.
 
         Raises:
             NotFound: code "plugin": there is no such file.
         """
         if not path.is_file():
             raise NotFound(f"no plugin file at {path}", code="plugin")
-        self._admit(path.name, str(path), "", lambda: _module_from(path))
+        if path.resolve() not in self._files:
+            self._admit(path.name, str(path), "", lambda: _module_from(path))
+            self._files.add(path.resolve())
 
     @property
     def hook(self) -> Any:
@@ -221,8 +234,18 @@ def _flaw(plugin: object, base: type) -> str | None:
     return None
 
 
+@cache  # what runs is the file as it was imported, whatever is written to it later
+def _source(plugin: type) -> str:
+    """SHA-256 of the file that a class is in; empty where it was typed and is in none."""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(plugin)).read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return ""
+
+
 def _module_from(path: Path) -> object:
-    name = f"unlearnkit_file_{path.stem}"
+    where = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]  # two folders may have a file of one name
+    name = f"unlearnkit_file_{path.stem}_{where}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
