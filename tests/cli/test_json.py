@@ -114,13 +114,13 @@ def test_demo(cli: Cli):
     for run in report["runs"]:
         assert keys(run) == {"run", "label", "model_run", "metrics", "aggregates"}
         assert all(keys(metric) == {"value", "n", "low", "high"} for metric in run["metrics"].values())
-        assert all(keys(aggregate) == {"value", "reason"} for aggregate in run["aggregates"].values())
+        assert all(keys(found) == {"value", "reason", "reference"} for found in run["aggregates"].values())
     (difficulty,) = [d for d in report["difficulty"] if d["label"] == "forget.jsonl under full"]
     assert keys(difficulty) == {
-        "run", "label", "n", "undefined", "low", "median", "high", "unclear", "reliability", "clamped",
+        "run", "scorer", "label", "n", "undefined", "low", "median", "high", "unclear", "reliability", "clamped",
     }  # fmt: skip
     for third in report["thirds"]:
-        assert keys(third) == {"eval_run", "label", "score_run", "metric", "third", "n", "value"}
+        assert keys(third) == {"eval_run", "label", "score_run", "scorer", "metric", "third", "n", "value"}
     assert report == cli("report", "--store", found["store"], "--format", "json").json
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import functools
+import io
+import re
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Answer
 
 from unlearnkit.store import Store
+from unlearnkit.store.records import AggregateRow
 
 from .conftest import Lab
 
@@ -104,6 +110,73 @@ def test_a_named_run_brings_its_evaluations_and_scores(report: Callable[..., Ans
     found = report(lab.unlearned["mrd"], "--format", "json").json
     assert [run["run"] for run in found["runs"]] == [lab.evaluated["mrd"]]
     assert lab.scored in [d["run"] for d in found["difficulty"]]
+
+
+@pytest.fixture
+def copy(lab: Lab, tmp_path: Path) -> Path:
+    """The lab's store, to write into."""
+    path = tmp_path / "copy.db"
+    with sqlite3.connect(lab.store) as source, sqlite3.connect(path) as target:
+        source.backup(target)
+    return path
+
+
+def test_a_number_names_what_it_was_held_against(cli: Cli, lab: Lab, copy: Path):
+    before, uniform, mrd = (lab.evaluated[name] for name in ("before", "uniform", "mrd"))
+    with Store.open(copy) as store:
+        quality = functools.partial(AggregateRow, "forget_quality")
+        store.put_aggregates(uniform, [quality(0.111, reference=before)])
+        store.put_aggregates(
+            mrd,
+            [
+                quality(0.222, reference=before),
+                quality(0.333, reference=uniform),
+                quality(0.444, reference="01" + "0" * 24),  # a run that was removed
+                quality(None, "no_reference"),
+            ],
+        )
+
+    def shown(*runs: str) -> dict[str, list[str]]:
+        lines = cli("report", *runs, "--store", copy).out.splitlines()
+        return dict(re.match(r"  (\S+(?: vs .+?)?)(?:  |$)(.*)", line).groups() for line in lines if " vs " in line)  # type: ignore[union-attr]
+
+    rows = {name: values.split() for name, values in shown().items()}
+    assert rows == {"forget_quality vs #1": ["0.111", "0.222"], "forget_quality vs #2": ["0.333"]}
+    assert "forget_quality" not in re.sub("forget_quality vs", "", cli("report", "--store", copy).out)
+    (by_name,) = (name for name, values in shown(mrd).items() if values.split() == ["0.333"])
+    assert by_name == "forget_quality vs graddiff, u…"  # it has no number in that report
+
+    found = {run["run"]: run["aggregates"] for run in cli("report", "--store", copy, "--format", "json").json["runs"]}
+    assert found[before]["forget_quality"] == {"value": None, "reason": "no_reference", "reference": None}
+    assert {name: row for name, row in found[mrd].items() if "quality" in name} == {
+        "forget_quality": {"value": 0.333, "reason": None, "reference": uniform},
+        f"forget_quality vs {before}": {"value": 0.222, "reason": None, "reference": before},
+    }
+    rows = csv.DictReader(io.StringIO(cli("report", mrd, "--store", copy, "--format", "csv").out))
+    assert {row["reference"]: row["value"] for row in rows if row["metric"] == "forget_quality"} == {
+        before: "0.222",
+        uniform: "0.333",
+    }
+
+
+def test_thirds_are_ranked_by_what_the_models_own_sampler_drew_by(cli: Cli, lab: Lab, copy: Path):
+    words = ("score", "--model", lab.model, "--data", lab.forget, "-o", "draws=2", "--seed", 3)
+    newer = cli(*words, "--store", copy, "--format", "json").json["run"]
+    found = cli("report", "--store", copy, "--format", "json").json
+    name = "mrd (draws=2, seed=3)"
+    ranked = {(t["eval_run"], t["score_run"], t["scorer"]) for t in found["thirds"]}
+    assert ranked == {
+        (lab.evaluated["before"], newer, name),
+        (lab.evaluated["uniform"], newer, name),
+        (lab.evaluated["mrd"], lab.scored, "mrd"),
+    }
+    assert [(d["run"], d["scorer"]) for d in found["difficulty"]] == [(lab.scored, "mrd"), (newer, name)]
+    shown = cli("report", "--store", copy).out
+    assert f"ranked by {name}, run {newer}" in shown
+    assert f"ranked by mrd, run {lab.scored}" in shown
+    _, table = shown.split("\ndifficulty\n")
+    labels = [line.partition("  ")[0] for line in table.splitlines() if line.startswith("mrd")]
+    assert len(set(labels)) == len(labels) == 2
 
 
 def test_many_evaluations_stand_in_several_tables(report: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch):

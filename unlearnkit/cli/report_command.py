@@ -57,11 +57,17 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
     for e in found.evaluated:
         about = {"run": e.run.id, "label": e.label}
         rows += [
-            {**about, "metric": name, "value": f.value, "n": f.n, "low": f.low, "high": f.high, "reason": f.reason}
+            {
+                **about, "metric": name, "value": f.value, "n": f.n, "low": f.low, "high": f.high, "reason": f.reason,
+                "reference": None,
+            }
             for name, f in e.figures.items()
-        ]
+        ]  # fmt: skip
         rows += [
-            {**about, "metric": name, "value": a.value, "n": a.n, "low": None, "high": None, "reason": a.reason}
-            for name, a in e.aggregates.items()
-        ]
+            {
+                **about, "metric": a.name, "value": a.value, "n": a.n, "low": None, "high": None, "reason": a.reason,
+                "reference": a.reference,
+            }
+            for a in e.aggregates
+        ]  # fmt: skip
     return rows

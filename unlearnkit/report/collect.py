@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unlearnkit.runs.evaluate import Figure, figures_of
+from unlearnkit.runs.score import BATCH_SIZE
 from unlearnkit.store import records
 from unlearnkit.suites import suite
 
@@ -31,7 +32,8 @@ class Evaluated:
     writer: records.Run | None
     label: str
     figures: Mapping[str, Figure]
-    aggregates: Mapping[str, records.AggregateRow]
+    aggregates: Sequence[records.AggregateRow]
+    """One for each evaluation that a number was held against, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Difficulty:
     """Scores of a set under one model. `unclear` is the share whose value is below twice its standard error."""
 
     run: records.Run
+    scorer: str
+    """Its name, and what was asked of it that is not its default."""
     label: str
     n: int
     undefined: int
@@ -57,6 +61,7 @@ class Third:
     eval_run: str
     label: str
     score_run: str
+    scorer: str
     metric: str
     third: str
     n: int
@@ -66,6 +71,8 @@ class Third:
 @dataclass(frozen=True)
 class Findings:
     evaluated: Sequence[Evaluated]
+    references: Mapping[str, str]
+    """Labels of the evaluations that others were held against."""
     difficulty: Sequence[Difficulty]
     thirds: Sequence[Third]
 
@@ -80,7 +87,7 @@ class Findings:
                     "metrics": {
                         n: {"value": f.value, "n": f.n, "low": f.low, "high": f.high} for n, f in e.figures.items()
                     },
-                    "aggregates": {n: {"value": a.value, "reason": a.reason} for n, a in e.aggregates.items()},
+                    "aggregates": _by_name(e.aggregates),
                 }
                 for e in self.evaluated
             ],
@@ -89,6 +96,15 @@ class Findings:
             ],
             "thirds": [vars(t) for t in self.thirds],
         }
+
+
+def _by_name(rows: Sequence[records.AggregateRow]) -> dict[str, Any]:
+    """Aggregates as data: a name alone means the newest reference, the others' follow it."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        key = f"{row.name} vs {row.reference}" if row.name in found else row.name
+        found[key] = {"value": row.value, "reason": row.reason, "reference": row.reference}
+    return found
 
 
 def collect(place: Workplace, refs: Sequence[str]) -> Findings:
@@ -103,9 +119,12 @@ def collect(place: Workplace, refs: Sequence[str]) -> Findings:
     wanted = _connected(named, every) if named else every
     evals = [run for run in reversed(wanted) if run.kind == "eval"]
     scores = [run for run in reversed(wanted) if run.kind == "score"]
-    evaluated = [_evaluated(place, run) for run in evals]
+    known = {run.id: run for run in every if run.kind == "eval"}
+    evaluated = [_evaluated(place, run, known) for run in evals]
+    held_against = {row.reference for e in evaluated for row in e.aggregates if row.reference is not None}
     return Findings(
         evaluated=evaluated,
+        references={run: _label(known[run], _writer(place, known[run])) for run in sorted(held_against)},
         difficulty=[_difficulty(place, run) for run in scores],
         thirds=[third for e in evaluated for third in _thirds(place, e, every)],
     )
@@ -127,9 +146,8 @@ def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> li
     ]
 
 
-def _evaluated(place: Workplace, run: records.Run) -> Evaluated:
-    store = place.reading()
-    writer = store.run(run.parent) if run.parent else None
+def _evaluated(place: Workplace, run: records.Run, known: Collection[str]) -> Evaluated:
+    writer = _writer(place, run)
     chosen = suite(run.method)
     offered = place.plugins.offers("metric")
     names = {name for metrics in chosen.splits.values() for name in metrics if name in offered}
@@ -139,8 +157,21 @@ def _evaluated(place: Workplace, run: records.Run) -> Evaluated:
         writer=writer,
         label=_label(run, writer),
         figures=figures_of(place, run.id, chosen, metrics),
-        aggregates={row.name: row for row in store.aggregates(run.id)},
+        aggregates=_aggregates(place.reading().aggregates(run.id), known),
     )
+
+
+def _writer(place: Workplace, run: records.Run) -> records.Run | None:
+    return place.reading().run(run.parent) if run.parent else None
+
+
+def _aggregates(rows: Sequence[records.AggregateRow], known: Collection[str]) -> list[records.AggregateRow]:
+    """A number against each reference that is still there; the row that only says that one is needed, where none is."""
+    held = [row for row in rows if row.reference in known]
+    names = {row.name for row in held}
+    alone = [row for row in rows if row.reference is None and row.name not in names]
+    newest_first = sorted(alone + held, key=lambda row: row.reference or "", reverse=True)
+    return sorted(newest_first, key=lambda row: row.name)
 
 
 def _label(run: records.Run, writer: records.Run | None) -> str:
@@ -164,6 +195,7 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
     model = store.model(run.model)
     return Difficulty(
         run=run,
+        scorer=_scorer(place, run),
         label=f"{_last(data.label) if data else '?'} under {_last(model.source) if model else run.model[:8]}",
         n=len(rows),
         undefined=len(rows) - len(values),
@@ -176,14 +208,38 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
     )
 
 
+def _scorer(place: Workplace, run: records.Run) -> str:
+    """The scorer of a run with what differs from its defaults and those of `score`; two measures never look alike."""
+    usual: dict[str, Any] = {"seed": 0, "batch_size": BATCH_SIZE, "template": "auto", "system_prompt": None}
+    chosen = {key: run.config["request"].get(key, default) for key, default in usual.items()}
+    if run.method in place.plugins.offers("scorer"):
+        usual |= {option.name: option.default for option in place.plugins.describe("scorer", run.method).options}
+    asked = {**run.config["options"], **chosen}
+    differing = [f"{key}={value}" for key, value in asked.items() if key not in usual or usual[key] != value]
+        f"{key}={value}"
+        for key, value in {**run.config["options"], **chosen}.items()
+        if key not in usual or usual[key] != value
+    ]
+    return f"{run.method} ({', '.join(differing)})" if differing else run.method
+
+
+def _ranking(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> records.Run | None:
+    """The scores that samples are ranked by: those that the model's own sampler drew by, else the newest of the forget
+    set under the model that unlearning began with."""
+    forget, writer = found.run.datasets.get("forget"), found.writer
+    began = writer.model if writer is not None and writer.kind == "unlearn" else found.run.model
+    fitting = [r for r in every if r.kind == "score" and r.model == began and forget in r.datasets.values()]
+    order = None if writer is None else place.reading().order(writer.id, 0)
+    own = next((r for r in fitting if order is not None and r.id == order.scores), None)
+    return own or next(iter(fitting), None)
+
+
 def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> list[Third]:
-    """Results on the forget set by difficulty under the model that unlearning began with."""
-    forget = found.run.datasets.get("forget")
-    began = found.writer.model if found.writer is not None and found.writer.kind == "unlearn" else found.run.model
-    scored = next((r for r in every if r.kind == "score" and r.model == began and forget in r.datasets.values()), None)
+    """Results on the forget set by difficulty before unlearning."""
+    scored = _ranking(place, found, every)
     if scored is None:
         return []
-    store = place.reading()
+    store, scorer = place.reading(), _scorer(place, scored)
     values = {row.sample: row.value for row in store.scores(scored.id).values() if row.value is not None}
     ranked = sorted(values, key=lambda sample: (values[sample], sample))
     pieces = [set(piece.tolist()) for piece in np.array_split(np.array(ranked), 3)]
@@ -200,5 +256,5 @@ def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) ->
             inside = np.array([mine[sample] for sample in sorted(piece & mine.keys())])
             if len(inside):
                 mean = float(plugin.summarise(inside, "forget").mean())
-                rows.append(Third(found.run.id, found.label, scored.id, metric, name, len(inside), mean))
+                rows.append(Third(found.run.id, found.label, scored.id, scorer, metric, name, len(inside), mean))
     return rows

@@ -211,11 +211,12 @@ def report_tables(found: Findings) -> list[Sheet]:
     """Runs side by side, difficulty, and results by difficulty."""
     numbered = list(enumerate(found.evaluated, 1))
     sheets = [_evaluations(numbered)] if numbered else []
-    sheets += [_side_by_side(some) for some in _portions(numbered)]
+    against = {**found.references, **{e.run.id: f"#{i}" for i, e in numbered}}
+    sheets += [_side_by_side(some, against) for some in _portions(numbered)]
     if found.difficulty:
         sheets.append(_difficulty(found))
     for _, group in groupby(sorted(found.thirds, key=lambda t: t.score_run), key=lambda t: t.score_run):
-        sheets += _by_thirds(found, numbered, list(group))
+        sheets += _by_thirds(numbered, list(group))
     return sheets
 
 
@@ -240,8 +241,9 @@ def _heads(numbered: Sequence[Numbered]) -> Iterator[Any]:
         yield number("\n".join([f"#{i}", *(shorten(part, NAME_WIDTH) for part in e.label.split(", "))]))
 
 
-def _side_by_side(numbered: Sequence[Numbered]) -> Sheet:
-    sheet = Sheet("what is known", fixed(""), *_heads(numbered))
+def _side_by_side(numbered: Sequence[Numbered], against: Mapping[str, str]) -> Sheet:
+    """Evaluations as columns. `against` names the evaluations that numbers were held against."""
+    sheet = Sheet("what is known", label(""), *_heads(numbered))
     some = [e for _, e in numbered]
     names = dict.fromkeys(name for e in some for name in e.figures)
     for split, of_split in groupby(names, key=lambda name: name.partition(".")[0]):
@@ -250,8 +252,14 @@ def _side_by_side(numbered: Sequence[Numbered]) -> Sheet:
             metric = name.partition(".")[2]
             sheet.add(f"  {metric}", *(figure(e.figures[name].value) if name in e.figures else "" for e in some))
     sheet.add("over samples", *("" for _ in some))
-    for name in dict.fromkeys(name for e in some for name in e.aggregates):
-        sheet.add(f"  {name}", *(figure(e.aggregates[name].value) if name in e.aggregates else "" for e in some))
+    values = {(e.run.id, a.name, a.reference): a.value for e in some for a in e.aggregates}
+    compared = {name for _, name, reference in values if reference is not None}
+    for name, reference in dict.fromkeys(key[1:] for key in values):
+        if reference is None and name in compared:
+            continue
+        versus = "" if reference is None else f" vs {shorten(against[reference], NAME_WIDTH)}"
+        keys = [(e.run.id, name, reference) for e in some]
+        sheet.add(f"  {name}{versus}", *(figure(values[key]) if key in values else "" for key in keys))
     return sheet
 
 
@@ -262,15 +270,14 @@ def _difficulty(found: Findings) -> Sheet:
     for d in found.difficulty:
         unclear = "–" if d.unclear is None else f"{d.unclear:.0%}"
         values = (significant(d.low), significant(d.median), significant(d.high), significant(d.reliability, 2))
-        sheet.add(f"{d.run.method}: {d.label}", str(d.n), *values, unclear)
+        sheet.add(f"{d.scorer}: {d.label}", str(d.n), *values, unclear)
     return sheet
 
 
-def _by_thirds(found: Findings, numbered: Sequence[Numbered], thirds: Sequence[Third]) -> Iterator[Sheet]:
+def _by_thirds(numbered: Sequence[Numbered], thirds: Sequence[Third]) -> Iterator[Sheet]:
     """The same split of the forget set under each evaluation."""
     values = {(t.eval_run, t.metric, t.third): t.value for t in thirds}
-    scorer = next((d for d in found.difficulty if d.run.id == thirds[0].score_run), None)
-    ranked = f"{scorer.run.method}: {scorer.label}" if scorer else f"run {thirds[0].score_run}"
+    ranked = f"{thirds[0].scorer}, run {thirds[0].score_run}"
     for some in _portions([(i, e) for i, e in numbered if any(t.eval_run == e.run.id for t in thirds)]):
         columns = (fixed(""), fixed("third"), *_heads(some))
         sheet = Sheet("forget set by difficulty before unlearning", *columns, note=f"ranked by {ranked}")
