@@ -110,7 +110,8 @@ def run(command: str, work: Path) -> tuple[str, float]:
     if done.returncode:
         sys.exit(done.stderr)
     talk = [line for line in done.stderr.splitlines(keepends=True) if not re.match(r"[\w ]+: \d+ of \d+, about", line)]
-    return re.sub(r" +\n", "\n", done.stdout.lstrip("\n")) + "".join(talk), time.monotonic() - began
+    printed = re.sub(r" +\n", "\n", done.stdout.lstrip("\n")) + "".join(talk)
+    return printed.replace(f"{work.resolve()}/", ""), time.monotonic() - began  # a page names no machine's folders
 
 
 def took(seconds: float) -> str:

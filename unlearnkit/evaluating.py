@@ -38,7 +38,16 @@ class Evaluator:
     max_new_tokens: int
 
     def __post_init__(self) -> None:
+        from transformers import GenerationConfig
+
         self.model.eval()
+        # A model brings generation settings of its own (penalties, sampling), which fill whatever a call leaves open.
+        self.model.generation_config = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=self.max_new_tokens,
+            eos_token_id=self.tokenizer.eos_token_id,
+            pad_token_id=pad_id(self.tokenizer),
+        )
         self._device = next(self.model.parameters()).device
         self._pad = pad_id(self.tokenizer)
 
@@ -81,21 +90,13 @@ class Evaluator:
 
     def _generate(self, samples: Sequence[Sample]) -> list[str]:
         """Greedy continuations of the prompts, up to the end token."""
-        from transformers import GenerationConfig
-
         encoded = encode(self.tokenizer, self.template, [(s.prompt, s.answer) for s in samples])
         rows = list(range(len(samples)))
         ids, mask = prompts(encoded, rows, pad=self._pad, device=self._device)
         if ids.shape[1] == 0:  # plain text has no prompt to continue
             return ["" for _ in samples]
-        config = GenerationConfig(
-            do_sample=False,
-            max_new_tokens=self.max_new_tokens,
-            eos_token_id=self.tokenizer.eos_token_id,
-            pad_token_id=self._pad,
-        )
         with torch.inference_mode():
-            whole = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+            whole = self.model.generate(input_ids=ids, attention_mask=mask)
         texts = self.tokenizer.batch_decode(whole[:, ids.shape[1] :], skip_special_tokens=True)
         return [text.strip() for text in texts]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -163,10 +164,16 @@ READERS: dict[str, Callable[[Path], list[Raw]]] = {
 # -------------------------------------------------------------------------------------------------- TOFU and the hub
 
 
+TOFU_PERTURBED = ("forget01", "forget05", "forget10")
+"""Splits whose `_perturbed` companion on the hub has the same pairs with paraphrases and wrong answers."""
+
+
 def _tofu(split: str, folder: Path | None, allow_download: bool) -> list[Raw]:
     """A TOFU split, with the paraphrases and wrong answers that its `_perturbed` companion has for the same pairs."""
     if folder is None:
-        return _hub(f"{TOFU_HUB}:{split}", None, allow_download)
+        rows = _hub(f"{TOFU_HUB}:{split}", None, allow_download)
+        more = _hub(f"{TOFU_HUB}:{split}_perturbed", None, allow_download) if split in TOFU_PERTURBED else []
+        return _with_extras(rows, more)
     file = folder / f"{split}.jsonl"
     if "/" in split or not file.is_file():
         known = sorted(f.stem for f in folder.glob("*.jsonl")) if folder.is_dir() else []
@@ -175,25 +182,22 @@ def _tofu(split: str, folder: Path | None, allow_download: bool) -> list[Raw]:
             hint=f"splits there: {', '.join(known) or 'none'}; set the folder with --tofu-dir or UNLEARNKIT_TOFU_DIR",
             code="data",
         )
-    rows = _jsonl(file)
     companion = folder / f"{split}_perturbed.jsonl"
-    if companion.is_file():
-        extras = {(r.get("question"), r.get("answer")): r for r in _jsonl(companion)}
-        rows = [{**extras.get((r.get("question"), r.get("answer")), {}), **r} for r in rows]
-    return rows
+    return _with_extras(_jsonl(file), _jsonl(companion) if companion.is_file() else [])
+
+
+def _with_extras(rows: list[Raw], companion: list[Raw]) -> list[Raw]:
+    extras = {(r.get("question"), r.get("answer")): r for r in companion}
+    return [{**extras.get((r.get("question"), r.get("answer")), {}), **r} for r in rows]
 
 
 def _hub(source: str, split: str | None, allow_download: bool) -> list[Raw]:
-    import os
-
-    if not allow_download:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        os.environ["HF_DATASETS_OFFLINE"] = "1"
     from datasets import load_dataset
 
     name, _, config = source.partition(":")
     try:
-        data = load_dataset(name, config or None, split=split or "train")
+        with nullcontext() if allow_download else _offline():
+            data = load_dataset(name, config or None, split=split or "train")
     except Exception as error:
         if not allow_download:
             raise NotFound(
@@ -203,3 +207,17 @@ def _hub(source: str, split: str | None, allow_download: bool) -> list[Raw]:
             ) from error
         raise NotFound(f"{source} could not be loaded from the hub: {error}", code="data") from error
     return [dict(row) for row in data]
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """No hub is asked in here. The libraries read their environment when imported, so this is set where they look."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    before = config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before

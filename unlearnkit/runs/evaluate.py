@@ -13,7 +13,7 @@ from unlearnkit.metrics.intervals import bootstrap
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest
-from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
+from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, check_other_answers, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
 from unlearnkit.suites import Suite, suite
@@ -91,6 +91,8 @@ def evaluate(
             hint=f"its splits: {', '.join(chosen.splits)}",
             code="split",
         )
+    if batch_size < 1:
+        raise BadInput(f"--batch-size must be a whole number ≥ 1, got {batch_size}", code="value")
     if max_new_tokens is not None and not 1 <= max_new_tokens <= 100_000:
         raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
     metrics = {name: place.plugins.build("metric", name, {}) for split in data for name in chosen.splits[split]}
@@ -98,12 +100,12 @@ def evaluate(
     model = _run_source(place, model)
     source = find_model(place, model)
     inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt).unique(*data)
-    held_against = None if reference is None else _reference(place, reference, inputs.sets.get("forget"))
+    check_other_answers(inputs)
+    held_against = None if reference is None else _reference(place, reference, inputs)
     new_tokens = max_new_tokens or chosen.max_new_tokens
     now = place.environment()
-    offers = {name: place.plugins.offers("metric")[name] for name in metrics}
     determines = {
-        "metrics": {n: [o.distribution, o.version, options_of(metrics[n])] for n, o in sorted(offers.items())},
+        "metrics": {n: [*place.plugins.code("metric", n), options_of(m)] for n, m in sorted(metrics.items())},
         "model": source.fingerprint,
         "data": {split: inputs.sets[split].extras_fingerprint for split in data},
         "template": inputs.template.fingerprint,
@@ -128,11 +130,13 @@ def evaluate(
             ),
             "template": inputs.template.kind,
             "max_new_tokens": new_tokens,
+            "forget": _asked_of_forget(inputs),
         },
         environment=now,
         argv=place.argv,
         parent=_writer(place, source),
     )  # fmt: skip
+    place.check_same(draft)
     inputs.record(place)
     run, _ = place.store.begin(draft)
     computed = 0
@@ -166,26 +170,34 @@ def _writer(place: Workplace, source: ModelSource) -> str | None:
     return None
 
 
-def _reference(place: Workplace, ref: str, forget: Any) -> records.Run:
-    """The evaluation to hold against: the one named, or the newest of the named run's model on these forget data."""
+def _reference(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
+    """The evaluation to hold against: the one named, or the newest of the named run's model on these forget data.
+
+    Raises:
+        UnlearnkitError: code `reference`, where it is not complete, or not of the same forget data, wrong answers and
+            template.
+    """
+    if "forget" not in inputs.sets:
+        raise BadInput("--reference is for the forget set", hint="--forget DATA", code="reference")
+    label, asked = inputs.sets["forget"].label, _asked_of_forget(inputs)
     run = place.reading().run(ref)
-    if run.kind == "eval":
-        found: records.Run | None = run
-    else:
-        evals = [e for e in place.store.runs(kind="eval", state="complete") if e.model == run.summary.get("model")]
-        found = next((e for e in evals if forget is not None and e.datasets.get("forget") == forget.fingerprint), None)
-    if found is None:
-        raise UnlearnkitError(
-            f"run {run.id} has no evaluation on {forget.label if forget else 'a forget set'}",
-            hint=f"unlearnkit eval {run.id} --forget {forget.label if forget else 'DATA'} …",
-            code="reference",
-        )
-    if forget is None or found.datasets.get("forget") != forget.fingerprint:
-        raise UnlearnkitError(
-            f"run {found.id} was evaluated on another forget set", hint="evaluate the reference on the same data",
-            code="reference",
-        )  # fmt: skip
-    return found
+    evals = [run] if run.kind == "eval" else place.reading().runs(kind="eval", model=run.summary.get("model", ""))
+    found = next((e for e in evals if e.state == "complete" and e.config.get("forget") == asked), None)
+    if found is not None:
+        return found
+    why = "is another evaluation" if run.kind == "eval" else "has no evaluation"
+    raise UnlearnkitError(
+        f"run {run.id} {why}: needed is a complete one on {label}, with the same wrong answers and template",
+        hint=f"unlearnkit eval MODEL --forget {label} …",
+        code="reference",
+    )
+
+
+def _asked_of_forget(inputs: Inputs) -> str | None:
+    """What two evaluations must share for their forget sets to be held against each other."""
+    if "forget" not in inputs.sets:
+        return None
+    return digest(inputs.sets["forget"].extras_fingerprint, inputs.template.fingerprint)
 
 
 def _measure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from unlearnkit import __version__
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
 from unlearnkit.runs.card import finetuning_card
@@ -43,6 +44,7 @@ def finetune(
     plan = schedule.plan(len(encoded), default_epochs=DEFAULT_EPOCHS)
     fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
     determines = {
+        "kit": __version__,
         "model": source.fingerprint,
         "data": list(fingerprints.values()),
         "template": inputs.template.fingerprint,

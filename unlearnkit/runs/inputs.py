@@ -149,6 +149,20 @@ def prepare(
     return Inputs(source, tokenizer, chosen, kept, encoded)
 
 
+def check_other_answers(inputs: Inputs) -> None:
+    """See that paraphrases and wrong answers, which an evaluation reads too, can be scored.
+
+    Raises:
+        UnlearnkitError: codes `no-target`, `too-long`.
+    """
+    for chosen in inputs.sets.values():
+        others = [replace(s, answer=text) for s in chosen.samples for text in (*s.paraphrases, *s.wrong)]
+        _, faults = encode_samples(inputs.tokenizer, inputs.template, others, context=inputs.model.context)
+        if faults:
+            told = {p: (code, f"another answer: {text}") for p, (code, text) in faults.items()}
+            raise bad_rows_error(chosen.label, told)
+
+
 def request(place: Workplace, **parts: Any) -> dict[str, Any]:
     """A use case's arguments as JSON, so that `resume` can make the same call again, from any folder and at any time.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnkit import scoring
 from unlearnkit.contracts import Scorer
 from unlearnkit.data.samples import DataSpec, SampleSet
+from unlearnkit.errors import BadInput
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest
@@ -121,6 +122,8 @@ def score(
         UnlearnkitError: bad input, before a model is loaded or anything is written; `busy`, where another process
             works on the same scores.
     """
+    if batch_size < 1:
+        raise BadInput(f"--batch-size must be a whole number ≥ 1, got {batch_size}", code="value")
     built: Scorer = place.plugins.build("scorer", scorer, options or {})
     samples = read_set(place, data)
     source = find_model(place, model)
@@ -143,6 +146,7 @@ def run_task(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, par
     units = len(pieces)
     if len({piece.draw for piece in pieces if piece.draw >= 0}) == 1:
         place.progress.warn("a single draw tells nothing of its spread: the scores have no standard errors")
+    place.check_same(run)
     task.inputs.record(place)
     run, _ = place.store.begin(run)
     if run.state == "complete":
@@ -171,10 +175,9 @@ def _run_of(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent:
     """The run as it would be new, and the key of its draws."""
     now = place.environment()
     options = options_of(task.scorer)
-    offer = place.plugins.offers("scorer")[task.scorer_name]
     drawn = {key: value for key, value in options.items() if key not in task.scorer.reduced_by}
     determines = {
-        "scorer": [task.scorer_name, offer.distribution, offer.version],
+        "scorer": place.plugins.code("scorer", task.scorer_name),
         "options": drawn,
         "model": task.weights,
         "data": task.samples.fingerprint,

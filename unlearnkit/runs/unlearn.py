@@ -79,7 +79,8 @@ def unlearn(
     plan = schedule.plan(len(inputs.sets["forget"].samples), default_epochs=DEFAULT_EPOCHS)
     offers = {kind: place.plugins.offers(kind)[name] for kind, name in (("algorithm", algorithm), ("sampler", sampler))}
     determines = {
-        "plugins": {kind: [o.name, o.distribution, o.version] for kind, o in offers.items()},
+        "plugins": {kind: place.plugins.code(kind, o.name) for kind, o in offers.items()},
+        "scorer": order.needs and place.plugins.code("scorer", order.needs.scorer),
         "options": [options_of(method), options_of(order)],
         "model": source.fingerprint,
         "data": {role: chosen.fingerprint for role, chosen in inputs.sets.items()},

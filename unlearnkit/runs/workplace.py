@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -80,8 +80,9 @@ class Workplace:
         before = self.resumed
         names = ["the model"] if draft.model != before.model else []
         names += [f"the {role} set" for role, data in before.datasets.items() if draft.datasets.get(role) != data]
+        what = ", ".join(names) or "the template, a plugin or the kit"
         raise UnlearnkitError(
-            f"run {before.id} cannot go on: {', '.join(names) or 'the template, a plugin or the kit'} is not what it was",
+            f"run {before.id} cannot go on: {what} is not what it was",
             hint="the command itself makes a new run of what is there now",
             code="changed",
         )

@@ -51,7 +51,7 @@ class Catalogue(Base):
 
     def put_anchors(self, model: str, template: str, anchors: Sequence[Anchor]) -> None:
         with self._write() as connection:
-            put(connection, schema.anchor, [fields(a, model=model, template=template) for a in anchors])
+            put(connection, schema.anchor, [fields(a, model=model, template=template) for a in anchors], replace=False)
 
     def anchors(self, model: str, template: str, samples: Collection[str]) -> dict[str, Anchor]:
         """Those of the samples that have one, by sample."""
