@@ -216,10 +216,6 @@ def _scorer(place: Workplace, run: records.Run) -> str:
         usual |= {option.name: option.default for option in place.plugins.describe("scorer", run.method).options}
     asked = {**run.config["options"], **chosen}
     differing = [f"{key}={value}" for key, value in asked.items() if key not in usual or usual[key] != value]
-        f"{key}={value}"
-        for key, value in {**run.config["options"], **chosen}.items()
-        if key not in usual or usual[key] != value
-    ]
     return f"{run.method} ({', '.join(differing)})" if differing else run.method
 
 
