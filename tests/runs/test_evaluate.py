@@ -146,7 +146,7 @@ def test_a_reference_is_a_run_s_evaluation_and_is_kept_by_its_id(
 
 def test_a_reference_on_other_data_is_refused(place: Workplace, model: str, data: dict[str, DataSpec]):
     other = asked(place, model, {"forget": data["retain"]})
-    with pytest.raises(UnlearnkitError, match="another forget set") as caught:
+    with pytest.raises(UnlearnkitError, match=other.run) as caught:
         asked(place, model, data, reference=other.run)
     assert caught.value.code == "reference"
 
