@@ -101,3 +101,57 @@ def test_a_killed_write_leaves_nothing_under_the_name(tmp_path: Path) -> None:
     with new_folder(target) as folder:
         (folder / "whole").write_text("y")
     assert [path.name for path in target.iterdir()] == ["whole"]
+
+
+def test_a_folder_that_cannot_be_replaced_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "old").write_text("old")
+    rename = Path.rename
+
+    def refuse(self: Path, to: Path) -> Path:
+        if self.suffix == ".tmp":
+            raise OSError("no space")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="no space"), new_folder(target) as folder:
+        (folder / "new").write_text("new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["target", "old"]
+
+
+def killed_before(rename: str, target: Path) -> None:
+    """A process that is killed when it is about to rename a folder of that suffix."""
+    program = (
+        "import os, signal, sys; from pathlib import Path; from unlearnkit.models.save import new_folder\n"
+        "rename = Path.rename\n"
+        "def dying(self, to):\n"
+        "    if self.suffix == sys.argv[2]: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return rename(self, to)\n"
+        "Path.rename = dying\n"
+        "with new_folder(Path(sys.argv[1])) as folder: (folder / 'new').write_text('new')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(target), rename], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_what_was_moved_away_by_a_killed_process_comes_back(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "old").write_text("old")
+    killed_before(".tmp", target)
+    assert not target.exists()
+    with pytest.raises(RuntimeError), new_folder(target):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["target", "old"]
+
+
+def test_what_a_killed_process_wrote_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    killed_before(".tmp", target)
+    (tmp_path / ".target.mine.tmp").mkdir()
+    with new_folder(target) as outer:
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".target.mine.tmp", outer.name])
+        with new_folder(target) as inner:
+            (inner / "inner").write_text("a living process's folder stays")
+        assert outer.is_dir()

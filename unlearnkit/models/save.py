@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -73,11 +74,12 @@ def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `target` at the end and replaces what was there. Where the block fails,
-    `target` is as before."""
+    """A folder to fill, which becomes `target` at the end and replaces what was there. Where the block or the
+    replacing fails, `target` is as before; what a killed process left beside it is put right first."""
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    mark = secrets.token_hex(4)
+    _put_right(target)
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
     temp, old = (target.with_name(f".{target.name}.{mark}.{kind}") for kind in ("tmp", "old"))
     temp.mkdir()
     try:
@@ -86,11 +88,41 @@ def new_folder(target: Path) -> Iterator[Path]:
             _sync(path)
         if target.exists():
             target.rename(old)
-        temp.rename(target)
+        try:
+            temp.rename(target)
+        except BaseException:
+            if old.exists():
+                old.rename(target)
+            raise
         _sync(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temp, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_right(target: Path) -> None:
+    """See to what processes that are gone left beside a folder: what was moved away goes back to its name where
+    nothing took it, and the rest is removed."""
+    left = re.compile(rf"\.{re.escape(target.name)}\.([0-9]+)-[0-9a-f]{{8}}\.(tmp|old)")
+    for path in sorted(target.parent.iterdir()):
+        found = left.fullmatch(path.name)
+        if found is None or int(found[1]) == os.getpid() or _lives(int(found[1])):
+            continue
+        if found[2] == "old" and not target.exists():
+            path.rename(target)
+            _sync(target.parent)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync(path: Path) -> None:
