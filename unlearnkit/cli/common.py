@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from unlearnkit.cli.output import FORMATS, Output
 from unlearnkit.cli.params import ANY_TEXT, SEED, WHOLE, Command
+from unlearnkit.errors import Interrupted
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -29,7 +32,12 @@ def make_command(
             del debug  # read from the command line by whoever catches the error
             out = Output(format_)
             with _workplace(store, no_upgrade, out, arguments) as place:
-                return function(place, out, **arguments)
+                try:
+                    return function(place, out, **arguments)
+                except Interrupted as stop:
+                    if stop.hint:
+                        stop.hint = follow_up(*shlex.split(stop.hint)[1:])
+                    raise
 
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
         for decorator in (
@@ -70,6 +78,26 @@ def _workplace(store: str | None, no_upgrade: bool, out: Output, arguments: dict
 
 def _path(value: str | None) -> Path | None:
     return None if value is None else Path(value)
+
+
+READING = (
+    "template", "system_prompt", "question_column", "answer_column", "text_column", "on_bad_row", "tofu_dir",
+    "allow_download", "store_text",
+)  # fmt: skip
+"""Options of all commands that read data with a model."""
+
+
+def follow_up(*words: str, reads: bool = False) -> str:
+    """A command to type after the one that runs, quoted for a shell, with what was said to that one and is still meant:
+    the store, and how data are read where this command `reads` some too."""
+    said = click.get_current_context()
+    line = ["unlearnkit", *words]
+    for param in said.command.params:
+        if param.name in (("store", *READING) if reads else ("store",)):
+            value = said.params[param.name]
+            if value is not None and said.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+                line += [param.opts[0]] if value is True else [param.opts[0], str(value)]
+    return shlex.join(line)
 
 
 def options(*decorators: Any) -> Decorator:

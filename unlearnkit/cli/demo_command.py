@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ def command(place: Workplace, screen: Output, folder: str) -> None:
         screen.data(whole, whole["report"]["runs"])
     screen.say(f"done in {time.monotonic() - began:.0f} s; everything is in {found.store}")
     screen.next(
-        f"unlearnkit report --store {found.store}",
+        shlex.join(["unlearnkit", "report", "--store", found.store]),
         "unlearnkit score --model YOUR-MODEL --data YOUR-FORGET.jsonl",
         "unlearnkit unlearn --model YOUR-MODEL --forget YOUR-FORGET.jsonl --retain YOUR-RETAIN.jsonl --sampler mrd",
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import data_options, make_command, take_columns, template_options
+from unlearnkit.cli.common import data_options, follow_up, make_command, take_columns, template_options
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import WHOLE
 
@@ -48,7 +48,7 @@ def command(place: Workplace, screen: Output, **arguments: Any) -> None:
     data = {split: DataSpec(source, **columns) for split, source in sources.items() if source is not None}
     found = evaluate(place, data=data, **arguments)
     show_evaluation(screen, found)
-    screen.next(f"unlearnkit report {found.run}")
+    screen.next(follow_up("report", found.run))
 
 
 def show_evaluation(screen: Output, found: EvalReport) -> None:

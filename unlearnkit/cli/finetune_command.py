@@ -8,6 +8,7 @@ import click
 
 from unlearnkit.cli.common import (
     data_options,
+    follow_up,
     make_command,
     model_option,
     take_columns,
@@ -43,4 +44,4 @@ def command(place: Workplace, screen: Output, data: tuple[str, ...], **arguments
     specs = tuple(DataSpec(source, **columns) for source in data)
     found = finetune(place, data=specs, schedule=schedule, **arguments)
     show_training(place, screen, found)
-    screen.next(f"unlearnkit score --model run:{found.run} --data {data[0]}")
+    screen.next(follow_up("score", "--model", f"run:{found.run}", "--data", data[0], reads=True))

@@ -12,6 +12,7 @@ from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import NotFound
+from unlearnkit.scaffold import kinds, write
 from unlearnkit.text import clean
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def list_plugins(place: Workplace, screen: Output, kind: str | None) -> None:
 def show(place: Workplace, screen: Output, name: str, kind: str | None) -> None:
     """A plugin's purpose, source and options."""
     plugins = place.plugins
-    kinds = [k for k in ([kind] if kind else KINDS) if name in plugins.offers(k)]
-    if not kinds:
+    having = [k for k in ([kind] if kind else KINDS) if name in plugins.offers(k)]
+    if not having:
         raise _unknown(place, name)
-    found = [(k, plugins.describe(k, name)) for k in kinds]
+    found = [(k, plugins.describe(k, name)) for k in having]
     if not screen.tables:
         rows = [{"kind": k, "plugin": name, **asdict(option)} for k, about in found for option in about.options]
         screen.data({"plugins": [_data(k, name, about) for k, about in found]}, rows)
@@ -108,13 +109,11 @@ def _unknown(place: Workplace, name: str) -> NotFound:
 
 @make_command("new", examples="unlearnkit plugins new my-method --kind algorithm")
 @click.argument("name")
-@click.option("--kind", type=KIND, required=True, help="What it is to be.")
+@click.option("--kind", type=click.Choice(kinds()), required=True, help="What it is to be.")
 @click.option("--folder", metavar="FOLDER", help="Where to write it (default: a folder of that name).")
 def new(place: Workplace, screen: Output, name: str, kind: str, folder: str | None) -> None:
     """Write a plugin package that works, with a passing contract test, to change into your own."""
     del place
-    from unlearnkit.scaffold import write
-
     target = Path(folder or name)
     written = [str(path) for path in write(kind, name, target)]
     if screen.tables:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import make_command
+from unlearnkit.cli.common import follow_up, make_command
 from unlearnkit.cli.output import Output
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def show_report(screen: Output, found: Findings) -> None:
     if not tables:
         screen.say("nothing to report: no complete scores or evaluations")
         screen.next(
-            "unlearnkit score --model MODEL --data DATA", "unlearnkit eval MODEL|RUN --forget DATA --retain DATA"
+            follow_up("score", "--model", "MODEL", "--data", "DATA"),
+            follow_up("eval", "MODEL", "--forget", "DATA", "--retain", "DATA"),
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unlearnkit.cli.common import inexact_option, make_command
+from unlearnkit.cli.common import follow_up, inexact_option, make_command
 from unlearnkit.cli.eval_command import show_evaluation
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.score_command import show_scores
@@ -38,4 +38,4 @@ def command(place: Workplace, screen: Output, run: str) -> None:
         show_evaluation(screen, found)
     else:
         show_scores(place, screen, found)
-    screen.next(f"unlearnkit runs show {found.run}")
+    screen.next(follow_up("runs", "show", found.run))

@@ -8,6 +8,7 @@ import click
 
 from unlearnkit.cli.common import (
     data_options,
+    follow_up,
     make_command,
     model_option,
     plugin_options,
@@ -64,7 +65,22 @@ def command(
     spec = DataSpec(data, split, **take_columns(arguments))
     found = score(place, data=spec, options=options, **arguments)
     show_scores(place, screen, found, show)
-    screen.next(f"unlearnkit unlearn --model {arguments['model']} --forget {data} --retain DATA --sampler mrd")
+    forget = data if split is None else "DATA"  # `unlearn` takes no split
+    words = ["--model", arguments["model"], "--forget", forget, "--retain", "DATA", *_drawn_by(place, found)]
+    screen.next(follow_up("unlearn", *words, reads=True))
+
+
+def _drawn_by(place: Workplace, found: ScoreReport) -> list[str]:
+    """The words that make `unlearn` draw by these scores, where there is a sampler by the scorer's name: its options
+    as they were for the scorer."""
+    if found.scorer not in place.plugins.offers("sampler"):
+        return []
+    defaults = {option.name: option.default for option in place.plugins.describe("sampler", found.scorer).options}
+    words = ["--sampler", found.scorer]
+    for key, value in found.options.items():
+        if key in defaults and defaults[key] != value:
+            words += ["-s", f"{key}={value}"]
+    return words
 
 
 def show_scores(place: Workplace, screen: Output, found: ScoreReport, show: int = SHOWN) -> None:

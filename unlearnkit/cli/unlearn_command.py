@@ -8,6 +8,7 @@ import click
 
 from unlearnkit.cli.common import (
     data_options,
+    follow_up,
     make_command,
     model_option,
     plugin_options,
@@ -74,4 +75,4 @@ def command(
         **arguments,
     )
     show_training(place, screen, found)
-    screen.next(f"unlearnkit eval {found.run} --forget {forget} --retain {retain or 'DATA'}")
+    screen.next(follow_up("eval", found.run, "--forget", forget, "--retain", retain or "DATA", reads=True))
