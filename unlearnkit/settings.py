@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILE = "unlearnkit.toml"
 PREFIX = "UNLEARNKIT_"
-ELSEWHERE = {"PLUGINS", "STRICT", "SHARED", "CRASH"}
+ELSEWHERE = {"PLUGINS", "STRICT", "SHARED"}
 """Variables that other parts read: which plugins load and how strictly, and what the tests need."""
 
 

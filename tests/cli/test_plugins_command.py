@@ -99,3 +99,8 @@ def test_a_broken_plugin_is_named_with_its_cause(tmp_path: Path):
     (line,) = [line for line in listed.splitlines() if line.startswith("broken: ")]
     assert "broken-thing 1.2" in line
     assert "no_such_module" in line
+
+
+def test_a_package_is_offered_for_the_kinds_that_can_be_written(cli: Cli):
+    refused = cli("plugins", "new", "mine", "--kind", "adapter")
+    assert refused.code == 2 and "'aggregate'" in refused.err and "'adapter', " not in refused.err

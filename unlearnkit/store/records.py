@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["score", "unlearn", "finetune", "eval"]
-State = Literal["created", "running", "complete", "failed", "diverged", "cancelled"]
+State = Literal["created", "running", "complete", "failed", "diverged"]
 
 
 @dataclass(frozen=True)
