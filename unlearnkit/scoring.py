@@ -5,7 +5,7 @@ It knows nothing of any difficulty measure; a scorer knows nothing of the store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -117,14 +117,18 @@ def reduce(
 ) -> tuple[list[Score], float | None]:
     """Scores in the samples' order and the ranking's reliability, from stored units alone."""
     shards = rows_by_shard(encoded, batch_size)
-    wanted = set(scorer.units(len(shards)))
+    scores, reliability = reduce_blocks(store.blocks(series), scorer, len(shards))
+    rows = [row for batches in shards for batch in batches for row in batch]
+    in_order = [score for _, score in sorted(zip(rows, scores, strict=True), key=lambda pair: pair[0])]
+    return in_order, reliability
+
+
+def reduce_blocks(blocks: Mapping[Unit, np.ndarray], scorer: Scorer, shards: int) -> tuple[list[Score], float | None]:
+    """Scores in the plan's order, which is that of the values, and the ranking's reliability."""
+    wanted = set(scorer.units(shards))
     parts: dict[tuple[int, int], dict[int, np.ndarray]] = {}
-    for unit, values in store.blocks(series).items():
+    for unit, values in blocks.items():
         if unit in wanted:
             parts.setdefault((unit.draw, unit.sign), {})[unit.shard] = values
-    draws = {key: np.concatenate([by_shard[s] for s in range(len(shards))]) for key, by_shard in parts.items()}
-    rows = [row for batches in shards for batch in batches for row in batch]
-    in_order: list[Score | None] = [None] * len(rows)
-    for row, score in zip(rows, scorer.reduce(draws), strict=True):
-        in_order[row] = score
-    return [score for score in in_order if score is not None], scorer.reliability(draws)
+    draws = {key: np.concatenate([by_shard[s] for s in range(shards)]) for key, by_shard in parts.items()}
+    return list(scorer.reduce(draws)), scorer.reliability(draws)

@@ -32,10 +32,12 @@ def info(place: Workplace, screen: Output) -> None:
 
 
 @make_command("check", examples="unlearnkit store check --full")
-@click.option("--full", is_flag=True, help="Also read every checkpoint and derive every score again.")
+@click.option("--full", is_flag=True, help="Also check every index, and derive every score again from its draws.")
 def check(place: Workplace, screen: Output, full: bool) -> int:
     """Look for damage: pages, references, altered numbers and files, foreign tables. Exit code 1 if there is any."""
-    findings = place.reading().check(full=full)
+    from unlearnkit.runs.check import check as examine
+
+    findings = examine(place, full=full)
     rows = [asdict(finding) for finding in findings]
     if not screen.tables:
         screen.data({"findings": rows}, rows)

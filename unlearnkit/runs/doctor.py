@@ -97,11 +97,18 @@ def _plugins(place: Workplace) -> Iterator[Check]:
 
 
 def _store(place: Workplace) -> str:
+    from unlearnkit.store import Store
+
     try:
-        store = place.reading()
+        store = Store.open(place.settings.store, readonly=True)
     except NotFound:
         return f"{place.settings.store}: none yet; the first run makes it"
-    faults = [finding.message for finding in store.check() if not finding.harmless]
-    if faults:
-        raise RuntimeError("; ".join(faults))
-    return f"{place.settings.store}: sound, {sum(store.info()['runs'].values())} runs"
+    except UnlearnkitError as error:
+        if error.code != "store-older":
+            raise
+        return f"{place.settings.store}: of an older schema; the next command that opens it for work upgrades it"
+    with store:
+        faults = [finding.message for finding in store.check() if not finding.harmless]
+        if faults:
+            raise RuntimeError("; ".join(faults))
+        return f"{place.settings.store}: sound, {sum(store.info()['runs'].values())} runs"

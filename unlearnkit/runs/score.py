@@ -196,7 +196,15 @@ def _run_of(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent:
             method=task.scorer_name,
             model=task.weights,
             datasets={task.role: task.samples.fingerprint},
-            config={"request": dict(asked), "options": options, "template": task.inputs.template.kind},
+            config={
+                "request": dict(asked),
+                "options": options,
+                "template": task.inputs.template.kind,
+                "plan": [
+                    [task.samples.samples[row].id for batch in shard for row in batch]
+                    for shard in scoring.rows_by_shard(task.encoded, task.batch_size)
+                ],
+            },
             environment=now,
             argv=place.argv,
             seed=task.seed,

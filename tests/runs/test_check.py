@@ -1,0 +1,55 @@
+"""`store check --full` derives the scores again, and looking changes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from unlearnkit.data.samples import DataSpec
+from unlearnkit.runs.check import check
+from unlearnkit.runs.doctor import examine
+from unlearnkit.runs.score import score
+from unlearnkit.runs.workplace import Workplace
+from unlearnkit.store import Store
+
+
+def alter(place: Workplace, statement: str) -> None:
+    with sqlite3.connect(place.settings.store) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE score SET value = value * 1.001 WHERE sample = (SELECT min(sample) FROM score)",
+        "UPDATE score SET stderr = 0 WHERE sample = (SELECT min(sample) FROM score)",
+        "DELETE FROM score WHERE sample = (SELECT min(sample) FROM score)",
+    ],
+)
+def test_an_altered_score_is_found(place: Workplace, model: str, forget: DataSpec, statement: str):
+    run = score(place, model=model, data=forget, options={"draws": 2}, batch_size=2).run
+    assert check(place, full=True) == []
+    alter(place, statement)
+    (found,) = check(place, full=True)
+    assert found.code == "scores" and run in found.message and not found.harmless
+    assert check(place) == []
+
+
+def test_a_run_without_a_plan_is_named(place: Workplace, model: str, forget: DataSpec):
+    run = score(place, model=model, data=forget, options={"draws": 2}).run
+    alter(place, "UPDATE run SET config = json_remove(config, '$.plan')")
+    (found,) = check(place, full=True)
+    assert found.harmless and run in found.message
+
+
+def test_looking_writes_nothing(place: Workplace, monkeypatch: pytest.MonkeyPatch):
+    Store.open(place.settings.store).close()
+    monkeypatch.setattr("unlearnkit.store.base.connect.writing", lambda _: pytest.fail("written"))
+    monkeypatch.setattr("unlearnkit.store.upgrade.to_newest", lambda _: pytest.fail("upgraded"))
+    before = Path(place.settings.store).read_bytes()
+    check(place, full=True)
+    assert {c.what: c for c in examine(place)}["store"].ok
+    assert Path(place.settings.store).read_bytes() == before
