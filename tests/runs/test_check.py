@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from unlearnkit.data.samples import DataSpec
+from unlearnkit.errors import UnlearnkitError
 from unlearnkit.runs.check import check
 from unlearnkit.runs.doctor import examine
 from unlearnkit.runs.score import score
 from unlearnkit.runs.workplace import Workplace
-from unlearnkit.store import Store
+from unlearnkit.store import Store, schema
 
 
 def alter(place: Workplace, statement: str) -> None:
@@ -40,7 +42,7 @@ def test_an_altered_score_is_found(place: Workplace, model: str, forget: DataSpe
 
 def test_a_run_without_a_plan_is_named(place: Workplace, model: str, forget: DataSpec):
     run = score(place, model=model, data=forget, options={"draws": 2}).run
-    alter(place, "UPDATE run SET config = json_remove(config, '$.plan')")
+    alter(place, "UPDATE run SET config = json_remove(config, '$.shards')")
     (found,) = check(place, full=True)
     assert found.harmless and run in found.message
 
@@ -52,4 +54,18 @@ def test_looking_writes_nothing(place: Workplace, monkeypatch: pytest.MonkeyPatc
     before = Path(place.settings.store).read_bytes()
     check(place, full=True)
     assert {c.what: c for c in examine(place)}["store"].ok
+    assert Path(place.settings.store).read_bytes() == before
+
+
+def test_an_older_store_is_named_and_left_as_it_is(place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    Store.open(place.settings.store).close()
+    newer = tmp_path / "migrations"
+    shutil.copytree(schema.MIGRATIONS, newer)
+    shutil.copy(newer / "schema" / f"{schema.revisions()[-1]}.sql", newer / "schema" / "9999.sql")
+    monkeypatch.setattr(schema, "MIGRATIONS", newer)
+    before = Path(place.settings.store).read_bytes()
+    assert "older schema" in {c.what: c for c in examine(place)}["store"].found
+    with pytest.raises(UnlearnkitError) as caught:
+        check(place)
+    assert caught.value.code == "store-older"
     assert Path(place.settings.store).read_bytes() == before

@@ -35,7 +35,7 @@ def _scores(place: Workplace, store: Store, run: Run) -> Iterator[Finding]:
     """Scores of a run that are not what its draws give."""
     from unlearnkit import scoring
 
-    plan = run.config.get("plan")
+    plan = run.config.get("shards")
     if run.series is None or plan is None:
         yield Finding("scores", f"run {run.id} did not record its plan: its scores were not checked", harmless=True)
         return

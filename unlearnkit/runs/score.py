@@ -200,7 +200,7 @@ def _run_of(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent:
                 "request": dict(asked),
                 "options": options,
                 "template": task.inputs.template.kind,
-                "plan": [
+                "shards": [
                     [task.samples.samples[row].id for batch in shard for row in batch]
                     for shard in scoring.rows_by_shard(task.encoded, task.batch_size)
                 ],
