@@ -14,12 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import API_VERSION
+from unlearnkit.version import __version__
 
 if TYPE_CHECKING:
     from unlearnkit.api import evaluate, finetune, resume, score, unlearn
     from unlearnkit.store import Store
-
-__version__ = "0.1.0"
 
 __all__ = ["API_VERSION", "Store", "__version__", "evaluate", "finetune", "resume", "score", "unlearn"]
 

@@ -106,9 +106,9 @@ def _extra_commands() -> dict[str, Any]:
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        import unlearnkit
+        from unlearnkit.version import __version__
 
-        click.echo(f"unlearnkit {unlearnkit.__version__}")
+        click.echo(f"unlearnkit {__version__}")
         ctx.exit()
 
 

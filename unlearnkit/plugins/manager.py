@@ -24,12 +24,13 @@ from typing import Any
 
 import pluggy
 
-from unlearnkit import __version__, builtin
+from unlearnkit import builtin
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.plugins.fields import Description, arguments, describe
 from unlearnkit.plugins.hooks import GROUP, check_hooks, new_manager, offers_of
 from unlearnkit.plugins.origin import Broken, Offer, cause_of, nearest
+from unlearnkit.version import __version__
 
 _logger = logging.getLogger("unlearnkit")
 

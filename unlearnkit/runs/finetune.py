@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from unlearnkit import __version__
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
 from unlearnkit.runs.card import finetuning_card
@@ -14,6 +13,7 @@ from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, pla
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.seeds import derive
 from unlearnkit.store import new_id, records
+from unlearnkit.version import __version__
 
 DEFAULT_EPOCHS = 5
 
