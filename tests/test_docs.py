@@ -36,7 +36,8 @@ def targets() -> set[str]:
 def test_every_command_of_the_readme_works(
     cli: Callable[..., Answer], tiny_model_dir: Path, forget_file: Path, retain_file: Path
 ):
-    shutil.copytree(tiny_model_dir, "my-model")
+    for name in ("my-model", "my-base"):
+        shutil.copytree(tiny_model_dir, name)
     shutil.copy(forget_file, "forget.jsonl")
     shutil.copy(retain_file, "retain.jsonl")
     ran = []

@@ -171,6 +171,16 @@ def test_each_epoch_is_drawn_by_the_scores_of_the_right_one(
     )
 
 
+def test_a_run_that_moved_nothing_says_so(place: Workplace, asked: dict[str, Any]):
+    def said(lr: float) -> bool:
+        place.progress.warned.clear()  # type: ignore[attr-defined]
+        unlearn(place, **asked | {"schedule": replace(SHORT, lr=lr)})
+        return any("hardly moved" in line for line in place.progress.warned)  # type: ignore[attr-defined]
+
+    assert said(1e-9)
+    assert not said(1e-2)
+
+
 def test_uniform_needs_no_scores(place: Workplace, asked: dict[str, Any]):
     found = unlearn(place, **asked)
     for epoch in range(2):

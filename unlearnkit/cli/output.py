@@ -109,8 +109,10 @@ class TerminalProgress(Progress):
 
     def start(self, what: str, total: int, done: int = 0) -> None:
         self.finish()
+        self._began = time.monotonic()
+        if what != self._what:  # a stretch that goes on after a break does not start its silence anew
+            self._spoke = self._began
         self._what, self._total, self._done, self._first = what, total, done, done
-        self._began = self._spoke = time.monotonic()
         if self._terminal:
             self._bar = _bar()
             self._bar.start()

@@ -66,7 +66,11 @@ def score_tables(found: ScoreReport, scorer: type[Scorer], show: int) -> list[Sh
     low_name, high_name = {"easy": ("hardest", "easiest"), "hard": ("easiest", "hardest")}.get(
         scorer.high_means, ("lowest", "highest")
     )
-    claim = "" if scorer.high_means == "unknown" else f"by the claim of {scorer.source}"
+    claim = (
+        ""
+        if scorer.high_means == "unknown"
+        else f"high is {scorer.high_means} to forget, by the claim of {scorer.source}"
+    )
     reliability = "" if found.reliability is None else f", reliability {found.reliability:.2f}"
     sheets = []
     for title, note, samples in (
@@ -280,7 +284,11 @@ def _by_thirds(numbered: Sequence[Numbered], thirds: Sequence[Third]) -> Iterato
     ranked = f"{thirds[0].scorer}, run {thirds[0].score_run}"
     for some in _portions([(i, e) for i, e in numbered if any(t.eval_run == e.run.id for t in thirds)]):
         columns = (fixed(""), fixed("third"), *_heads(some))
-        sheet = Sheet("forget set by difficulty before unlearning", *columns, note=f"ranked by {ranked}")
+        sheet = Sheet(
+            "forget set by difficulty before unlearning",
+            *columns,
+            note=f"ranked by {ranked};\nwhat its scorer calls {thirds[0].third} need not be so",
+        )
         for metric, of_metric in groupby(dict.fromkeys((t.metric, t.third) for t in thirds), key=lambda pair: pair[0]):
             for i, pair in enumerate(of_metric):
                 cells = (figure(values.get((e.run.id, *pair))) for _, e in some)

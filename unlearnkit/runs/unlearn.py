@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT_EPOCHS = 5
+STILL = 0.01
+"""A forget term that changes by less than this share has not moved."""
 
 
 def unlearn(
@@ -137,7 +139,16 @@ def unlearn(
             force=force,
             card=lambda steps: unlearning_card(run, inputs, steps),
         )  # fmt: skip
+    _say_if_nothing_moved(place, run)
     return report(run, already=False)
+
+
+def _say_if_nothing_moved(place: Workplace, run: records.Run) -> None:
+    """Tell of a run that ended as it began, which its table alone would not."""
+    terms = [row.terms["forget"] for row in place.store.steps(run.id) if "forget" in row.terms]
+    if len(terms) > 1 and abs(terms[-1] - terms[0]) <= STILL * abs(terms[0]):
+        moved = f"{terms[0]:.4g} to {terms[-1]:.4g}"
+        place.progress.warn(f"the forget term hardly moved ({moved}): a higher --lr or more --epochs forgets more")
 
 
 @dataclass
