@@ -109,10 +109,10 @@ class TerminalProgress(Progress):
 
     def start(self, what: str, total: int, done: int = 0) -> None:
         self.finish()
-        self._began = time.monotonic()
-        if what != self._what:  # a stretch that goes on after a break does not start its silence anew
-            self._spoke = self._began
-        self._what, self._total, self._done, self._first = what, total, done, done
+        if what != self._what or done < self._done:  # else it goes on after a break, at the rate that it had
+            self._began = self._spoke = time.monotonic()
+            self._first = done
+        self._what, self._total, self._done = what, total, done
         if self._terminal:
             self._bar = _bar()
             self._bar.start()

@@ -1,0 +1,27 @@
+"""Without a terminal, progress is a line now and then, and its estimate survives breaks."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from unlearnkit.cli import output
+
+
+def test_a_bar_that_comes_back_goes_on_at_its_rate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    now = [100.0]
+    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    progress = output.TerminalProgress()
+    progress._terminal = False
+    for total, seconds in ((40, 3.0), (20, 20.0)):  # one run after another, both "training"
+        for step in range(total):
+            now[0] += seconds
+            if step % 4 == 0:  # as an epoch begins
+                progress.start("training", total, step)
+            progress.advance()
+    lines = re.findall(r"training: (\d+) of (\d+), about (\d+) s left", capsys.readouterr().err)
+    assert len(lines) > 20
+    for done, total, left in (map(int, line) for line in lines):
+        if done >= 8:  # the first step is over before the bar first shows, so early estimates are low
+            assert left == pytest.approx((total - done) * (3.0 if total == 40 else 20.0), rel=0.2, abs=1)
