@@ -13,7 +13,7 @@ from unlearnkit.contracts import Step, Term
 from unlearnkit.errors import UnlearnkitError
 
 if TYPE_CHECKING:
-    from unlearnkit.contracts import Batch
+    from unlearnkit.contracts import Batch, Pool
 
 
 def checked_terms(algorithm: str, losses: object, step: Step) -> dict[str, Term]:
@@ -36,19 +36,20 @@ def checked_terms(algorithm: str, losses: object, step: Step) -> dict[str, Term]
     return terms
 
 
-def checked_order(sampler: str, order: object, n: int) -> np.ndarray:
-    """The order that `Sampler.order` returned for n samples, as int64 [n].
+def checked_order(name: str, order: object, pool: Pool, *, may_end: bool = False) -> np.ndarray:
+    """The order that `Sampler.order` returned for a pool, as int64 [pool.size], or [0] where it may end training.
 
     Raises:
         UnlearnkitError: code "plugin-contract": says what came and what is expected.
     """
-    expected = f"{n} indices in 0 … {n - 1}, int64 [{n}]"
+    n, size = pool.n, pool.size
+    expected = f"{size} indices in 0 … {n - 1}, int64 [{size}]"
     if not isinstance(order, np.ndarray) or not np.issubdtype(order.dtype, np.integer):
-        raise _breach(f"sampler {sampler} returned {_shown(order)}", expected)
-    if order.shape != (n,):
-        raise _breach(f"sampler {sampler} returned an order of shape {list(order.shape)}", expected)
-    if n and not (order.min() >= 0 and order.max() < n):
-        raise _breach(f"sampler {sampler} returned indices from {order.min()} to {order.max()}", expected)
+        raise _breach(f"sampler {name} returned {_shown(order)}", expected)
+    if order.shape != (size,) and not (may_end and order.shape == (0,)):
+        raise _breach(f"sampler {name} returned an order of shape {list(order.shape)}", expected)
+    if len(order) and not (order.min() >= 0 and order.max() < n):
+        raise _breach(f"sampler {name} returned indices from {order.min()} to {order.max()}", expected)
     return order.astype(np.int64)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,6 +130,9 @@ class Algorithm(ABC):
     source: ClassVar[str] = ""
     """The paper, as an arXiv number or a citation."""
 
+    recommended_sampler: ClassVar[str] = "uniform"
+    """The sampler that did best with it in a published comparison; shown, never chosen for the user."""
+
     @property
     def uses_retain(self) -> bool:
         """Whether a step reads retain samples; where not, none are fetched or encoded."""
@@ -155,6 +158,10 @@ class Unit:
     shard: int
 
 
+Draws = Mapping[tuple[int, int], "np.ndarray"]
+"""What has been measured, {(draw, sign): [N, columns]}; a draw is there when all of its shards are."""
+
+
 @dataclass(frozen=True)
 class Score:
     """A sample's reduced score. `value` and `stderr` are None where undefined; `status` then says why."""
@@ -165,14 +172,31 @@ class Score:
     status: str = "ok"
     clamped: int = 0
     """Label tokens whose log-probability was clamped, where the measure divides by it."""
+    details: Mapping[str, float] = field(default_factory=dict)
+    """Other figures of the same measurement by name, such as MRD's curvature."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What stands in for options that a scorer was asked to choose by itself, and what it saw when it chose: JSON."""
+
+    options: Mapping[str, Any]
+    found: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Bench(ABC):
-    """What a scorer works on: a model in float32 and evaluation mode, and the samples in a fixed batch plan."""
+    """What a scorer works on: a model in float32 and evaluation mode, and the samples in a fixed batch plan.
+
+    `samples` are those that the rows of the batches count. `sets` holds the other sets that the scorer named in its
+    `sets`, as texts, and `batches` the same encoded.
+    """
 
     model: nn.Module
     shards: Sequence[Sequence[Batch]]
     seed: int
+    samples: Sequence[Sample]
+    sets: Mapping[str, Sequence[Sample]]
+    batches: Mapping[str, Sequence[Batch]]
 
     @abstractmethod
     def scores(self, batch: Batch) -> LabelScores:
@@ -181,6 +205,10 @@ class Bench(ABC):
     @abstractmethod
     def base(self, batch: Batch) -> LabelScores:
         """The same under the unperturbed weights, from memory after the first call."""
+
+    @abstractmethod
+    def over(self, model: nn.Module) -> Bench:
+        """The same bench over another model."""
 
 
 class Scorer(ABC):
@@ -195,10 +223,31 @@ class Scorer(ABC):
     share their draws in the store."""
     tokens: str = "answer"
     """Which tokens count: "answer" or "all" (the prompt's too). A scorer may make it an option."""
+    remedy: ClassVar[str] = ""
+    """What would make the order clearer where most of it is noise, in options."""
+    reads_model: ClassVar[bool] = True
+    """Whether values depend on the weights. Where not, no model is loaded (`bench.model` must not be touched) and
+    values hold for every model."""
+    sets: ClassVar[tuple[str, ...]] = ()
+    """Other sets that samples are compared with: "retain", "corpus"."""
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """Options that `settle` has to choose before anything is measured."""
+        return ()
+
+    def settle(self, bench: Bench) -> Settled:
+        """Choose the unsettled options for this model and these samples. Weights are as before when it returns."""
+        del bench
+        return Settled({})
 
     @abstractmethod
-    def units(self, shards: int) -> Sequence[Unit]:
-        """All pieces of work, in the order in which they are best done."""
+    def units(self, shards: int, draws: Draws) -> Sequence[Unit]:
+        """All pieces of work, in the order in which they are best done.
+
+        `draws` is what has been measured so far. A scorer that goes on until its result is good enough asks for more
+        as long as it is not; it is asked again when it has what it asked for. What it names at last is what it is
+        reduced from, so the answer depends on `draws` alone."""
 
     @abstractmethod
     def measure(self, bench: Bench, todo: Sequence[Unit]) -> Iterator[tuple[Unit, np.ndarray]]:
@@ -208,10 +257,10 @@ class Scorer(ABC):
         closed."""
 
     @abstractmethod
-    def reduce(self, draws: Mapping[tuple[int, int], np.ndarray]) -> list[Score]:
-        """One score a sample from {(draw, sign): [N, columns]}."""
+    def reduce(self, draws: Draws) -> list[Score]:
+        """One score a sample, from the draws that `units` named."""
 
-    def reliability(self, draws: Mapping[tuple[int, int], np.ndarray]) -> float | None:
+    def reliability(self, draws: Draws) -> float | None:
         """How well the ranking would agree with one made from fresh draws, -1 … 1; None for a measure without noise."""
         del draws
         return None
@@ -230,19 +279,40 @@ class ScoreRequest:
     refresh: int = 0
 
 
+@dataclass(frozen=True)
+class Pool:
+    """What a sampler may look at when it draws. Arrays run over the forget set, [n].
+
+    `size` is how many indices are wanted: n for an epoch, a step's samples for a sampler that draws for every step.
+    `scores` has NaN where a sample has none, and is None where the sampler needs none. `nll` is the newest known mean
+    NLL of each sample (nats per label token), NaN where nothing is known yet; from `threshold` on a sample counts as
+    forgotten.
+    """
+
+    n: int
+    size: int
+    epoch: int
+    epochs: int
+    scores: np.ndarray | None
+    nll: np.ndarray
+    threshold: np.ndarray
+
+
 class Sampler(ABC):
-    """Which forget samples a step sees. The order is a function of (scores, epoch, rng) and nothing else."""
+    """Which forget samples a step sees. The order is a function of (pool, rng) and nothing else."""
 
     source: ClassVar[str] = ""
+    every: ClassVar[Literal["epoch", "step"]] = "epoch"
+    """When an order is drawn. A sampler that draws for every step sees what each step did."""
 
     @property
     def needs(self) -> ScoreRequest | None:
         return None
 
     @abstractmethod
-    def order(self, n: int, scores: np.ndarray | None, epoch: int, rng: np.random.Generator) -> np.ndarray:
-        """Indices of the samples of one epoch, int64 [n], each in 0 … n-1, repeats allowed. `scores` is [n] with NaN
-        where a sample has none, or None where the sampler needs none."""
+    def order(self, pool: Pool, rng: np.random.Generator) -> np.ndarray:
+        """Indices of the samples to see, int64 [pool.size], each in 0 … n-1, repeats allowed. A sampler that draws for
+        every step may return none: training then ends."""
 
 
 # ----------------------------------------------------------------------------------------------------------- metrics

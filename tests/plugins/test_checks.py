@@ -11,7 +11,7 @@ import torch
 
 from unlearnkit.algorithms.graddiff import GradDiff
 from unlearnkit.checks import checked_order, checked_terms
-from unlearnkit.contracts import Term
+from unlearnkit.contracts import Pool, Term
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.testing import material
 
@@ -56,6 +56,16 @@ def test_a_wrong_loss(losses: Any, came: str, expected: str):
     assert expected in caught.value.hint
 
 
+POOL = Pool(3, 3, 0, 1, None, np.full(3, np.nan), np.full(3, 2.0))
+
+
+def test_only_a_sampler_that_draws_for_every_step_may_end_training():
+    none = np.array([], dtype=np.int64)
+    assert len(checked_order("mine", none, POOL, may_end=True)) == 0
+    with pytest.raises(UnlearnkitError, match=r"an order of shape \[0\]"):
+        checked_order("mine", none, POOL)
+
+
 def test_a_retain_term_without_retain_samples():
     step = replace(STEP, retain=None)
     with pytest.raises(UnlearnkitError, match="a term 'retain'"):
@@ -64,7 +74,7 @@ def test_a_retain_term_without_retain_samples():
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
 def test_a_right_order_is_int64(dtype: type):
-    order = checked_order("mine", np.array([2, 0, 2], dtype=dtype), 3)
+    order = checked_order("mine", np.array([2, 0, 2], dtype=dtype), POOL)
     assert order.dtype == np.int64
     assert order.tolist() == [2, 0, 2]
 
@@ -86,7 +96,7 @@ def test_a_right_order_is_int64(dtype: type):
 )
 def test_a_wrong_order(order: Any, came: str):
     with pytest.raises(UnlearnkitError) as caught:
-        checked_order("mine", order, 3)
+        checked_order("mine", order, POOL)
     assert caught.value.code == "plugin-contract"
     assert came in caught.value.message
     assert "3 indices in 0 … 2" in caught.value.hint

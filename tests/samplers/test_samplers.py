@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from unlearnkit.contracts import ScoreRequest
+from unlearnkit.contracts import Pool, ScoreRequest
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.samplers.mrd import MRDSampler
 from unlearnkit.samplers.uniform import Uniform
@@ -14,20 +14,24 @@ from unlearnkit.samplers.uniform import Uniform
 DRAWS = 12_000
 
 
+def pool(n: int, scores: np.ndarray | None = None, epoch: int = 0) -> Pool:
+    return Pool(n, n, epoch, 10, scores, np.full(n, np.nan), np.full(n, 2.0))
+
+
 def counts(scores: np.ndarray, epochs: int) -> np.ndarray:
-    orders = [MRDSampler().order(len(scores), scores, e, np.random.default_rng([7, e])) for e in range(epochs)]
+    orders = [MRDSampler().order(pool(len(scores), scores, e), np.random.default_rng([7, e])) for e in range(epochs)]
     return np.bincount(np.concatenate(orders), minlength=len(scores))
 
 
 def test_uniform_has_every_sample_once():
-    order = Uniform().order(50, None, 0, np.random.default_rng(0))
+    order = Uniform().order(pool(50), np.random.default_rng(0))
     assert sorted(order) == list(range(50))
     assert list(order) != list(range(50))
 
 
 def test_uniform_puts_every_sample_anywhere():
     rng = np.random.default_rng(0)
-    first = [Uniform().order(5, None, 0, rng)[0] for _ in range(5_000)]
+    first = [Uniform().order(pool(5), rng)[0] for _ in range(5_000)]
     assert chisquare(np.bincount(first, minlength=5)).pvalue > 0.01
 
 
@@ -63,7 +67,7 @@ def test_equal_scores_are_uniform_and_say_so(scores: list[float]):
 @pytest.mark.parametrize("scores", [None, np.full(3, np.nan)])
 def test_no_score_at_all_is_an_error(scores: np.ndarray | None):
     with pytest.raises(UnlearnkitError) as caught:
-        MRDSampler().order(3, scores, 0, np.random.default_rng(0))
+        MRDSampler().order(pool(3, scores), np.random.default_rng(0))
     assert caught.value.code == "scores"
 
 

@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from unlearnkit.contracts import Unit
-from unlearnkit.data.collate import collate
 from unlearnkit.data.encode import Encoded
 from unlearnkit.scorers.mrd import MRD
 from unlearnkit.scorers.noise import BLOCK, NoisyWeights, _normal
-from unlearnkit.scoring import ModelBench, rows_by_shard
+from unlearnkit.scoring import ModelBench, Work
 from unlearnkit.seeds import derive
 from unlearnkit.testing.material import tiny_model
 
@@ -34,12 +33,11 @@ def encoded() -> list[Encoded]:
 
 
 def bench(model: Any, encoded: list[Encoded], batch_size: int = 2) -> ModelBench:
-    shards = [[collate(encoded, rows, pad=0) for rows in batches] for batches in rows_by_shard(encoded, batch_size)]
-    return ModelBench(model, shards, seed=7)
+    return ModelBench.of(Work([], encoded, pad=0, seed=7, batch_size=batch_size), model)
 
 
 def measured(scorer: MRD, on: ModelBench) -> dict[Unit, np.ndarray]:
-    return dict(scorer.measure(on, scorer.units(len(on.shards))))
+    return dict(scorer.measure(on, scorer.units(len(on.shards), {})))
 
 
 def scores(scorer: MRD, on: ModelBench) -> np.ndarray:
@@ -87,7 +85,7 @@ def test_agrees_with_the_definition(model: Any, encoded: list[Encoded], estimato
 def test_weights_are_the_same_bits_afterwards_even_when_stopped_midway(model: Any, encoded: list[Encoded]) -> None:
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     scorer, on = MRD(draws=2, sigma=SIGMA), bench(model, encoded)
-    rows = scorer.measure(on, scorer.units(len(on.shards)))
+    rows = scorer.measure(on, scorer.units(len(on.shards), {}))
     for _ in range(3):
         next(rows)
     assert any(not torch.equal(p, before[name]) for name, p in model.named_parameters())

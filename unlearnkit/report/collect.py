@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlearnkit.runs.evaluate import Figure, figures_of
-from unlearnkit.runs.score import BATCH_SIZE
+from unlearnkit.scoring import BATCH_SIZE
 from unlearnkit.store import records
 from unlearnkit.suites import suite
 

@@ -33,15 +33,16 @@ def check(place: Workplace, *, full: bool = False) -> list[Finding]:
 
 def _scores(place: Workplace, store: Store, run: Run) -> Iterator[Finding]:
     """Scores of a run that are not what its draws give."""
-    from unlearnkit import scoring
+    from unlearnkit.scoring import Ledger
 
     plan = run.config.get("shards")
     if run.series is None or plan is None:
         yield Finding("scores", f"run {run.id} did not record its plan: its scores were not checked", harmless=True)
         return
     try:
-        scorer: Scorer = place.plugins.build("scorer", run.method, run.config["options"])
-        scores, _ = scoring.reduce_blocks(store.blocks(run.series), scorer, len(plan))
+        options = run.config["options"] | run.config.get("settled", {})
+        scorer: Scorer = place.plugins.build("scorer", run.method, options)
+        scores = Ledger(store, run.series, scorer, len(plan)).outcome().scores
     except (UnlearnkitError, KeyError) as error:  # no such plugin now, or a block that is altered or gone
         reason = error.message if isinstance(error, UnlearnkitError) else "draws are missing"
         yield Finding("scores", f"run {run.id}: its scores cannot be derived again: {reason}")
@@ -49,7 +50,7 @@ def _scores(place: Workplace, store: Store, run: Run) -> Iterator[Finding]:
     stored = store.scores(run.id)
     samples = [sample for shard in plan for sample in shard]
     for sample, score in zip(samples, scores, strict=True):
-        row = ScoreRow(sample, score.value, score.stderr, score.n, score.status, score.clamped)
+        row = ScoreRow(sample, score.value, score.stderr, score.n, score.status, score.clamped, score.details)
         if sample not in stored or not _same(stored[sample], row):
             yield Finding("scores", f"run {run.id}: the score of sample {sample[:12]}… is not what its draws give")
     if extra := set(stored) - set(samples):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit import scoring
-from unlearnkit.contracts import Scorer
+from unlearnkit.contracts import Scorer, Settled
 from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput
 from unlearnkit.models import load_model
@@ -15,15 +17,16 @@ from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.scoring import BATCH_SIZE, Ledger, Work
 from unlearnkit.store import new_id, records
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from unlearnkit.data.encode import Encoded
+    from unlearnkit.contracts import Bench
 
-BATCH_SIZE = 8
-"""Samples in a scoring batch. Part of a score's identity, so one default serves `score` and the samplers."""
+UNCLEAR = 0.5
+"""Above this share of samples that are below twice their standard error, a ranking is mostly noise."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,16 @@ class SampleScore:
     stderr: float | None
     status: str
     prompt: str = ""
+    details: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """What `score` found. `computed` and `from_store` count stored pieces of work: a draw over a shard of samples."""
+    """What `score` found. `computed` and `from_store` count stored pieces of work: a draw over a shard of samples.
+
+    `pairs` and `forward_passes` count the draws and the passes over the data that the scores are made from, `seconds`
+    what those took, whichever run made them. `unclear` is the share of samples whose value is below twice its standard
+    error. `settled` holds the options that the scorer chose by itself, and `found` what it saw when it chose."""
 
     run: str
     scorer: str
@@ -49,6 +57,12 @@ class ScoreReport:
     computed: int
     from_store: int
     reliability: float | None
+    pairs: int
+    forward_passes: int
+    seconds: float | None
+    unclear: float | None
+    settled: Mapping[str, Any]
+    found: Mapping[str, Any]
     samples: tuple[SampleScore, ...]
 
     def json(self) -> dict[str, Any]:
@@ -59,6 +73,7 @@ class ScoreReport:
                 "value": s.value,
                 "stderr": s.stderr,
                 "status": s.status,
+                **s.details,
             }
             for s in self.samples
         ]
@@ -70,6 +85,12 @@ class ScoreReport:
             "computed": self.computed,
             "from_store": self.from_store,
             "reliability": self.reliability,
+            "pairs": self.pairs,
+            "forward_passes": self.forward_passes,
+            "seconds": self.seconds,
+            "unclear": self.unclear,
+            "settled": dict(self.settled),
+            "found": dict(self.found),
             "samples": shown,
         }
 
@@ -93,9 +114,17 @@ class ScoreTask:
         return self.inputs.sets[self.role]
 
     @property
-    def encoded(self) -> list[Encoded]:
-        items = self.inputs.encoded[self.role]
-        return [item.labelled_whole() for item in items] if self.scorer.tokens == "all" else items
+    def work(self) -> Work:
+        items, sets = self.inputs.encoded[self.role], self.scorer.sets
+        return Work(
+            samples=self.samples.samples,
+            encoded=[item.labelled_whole() for item in items] if self.scorer.tokens == "all" else items,
+            pad=self.inputs.pad,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            sets={name: self.inputs.sets[name].samples for name in sets},
+            encoded_sets={name: self.inputs.encoded[name] for name in sets} if self.scorer.reads_model else {},
+        )
 
 
 def score(
@@ -103,6 +132,7 @@ def score(
     *,
     model: str,
     data: DataSpec,
+    sets: Mapping[str, DataSpec] | None = None,
     scorer: str = "mrd",
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -115,6 +145,7 @@ def score(
     Args:
         model: folder, hub name, `gguf:FILE` or `run:ID`.
         data: the set to score.
+        sets: other sets by name, for scorers that compare with them ("retain", "corpus").
         scorer: a scorer plugin; `options` are its options, as objects or as typed on a command line.
         seed: of the noise.
 
@@ -125,68 +156,132 @@ def score(
     if batch_size < 1:
         raise BadInput(f"--batch-size must be a whole number ≥ 1, got {batch_size}", code="value")
     built: Scorer = place.plugins.build("scorer", scorer, options or {})
-    samples = read_set(place, data)
+    specs = {"data": data, **_wanted_sets(scorer, built, sets or {})}
+    read = {role: read_set(place, spec) for role, spec in specs.items()}
     source = find_model(place, model)
-    inputs = prepare(
-        place, source, {"data": data}, {"data": samples}, template=template, system_prompt=system_prompt
-    ).unique("data")
+    inputs = prepare(place, source, specs, read, template=template, system_prompt=system_prompt).unique(*specs)
     asked = request(
-        place, model=model, data=data, scorer=scorer, options=options_of(built), seed=seed, batch_size=batch_size,
-        template=template, system_prompt=system_prompt,
+        place, model=model, data=data, sets={role: specs[role] for role in built.sets}, scorer=scorer,
+        options=options_of(built), seed=seed, batch_size=batch_size, template=template, system_prompt=system_prompt,
     )  # fmt: skip
-    task = ScoreTask(source.fingerprint, lambda: load_model(source), inputs, "data", scorer, built, seed, batch_size)
+    load = partial(load_model, source)
+    task = ScoreTask(source.fingerprint, load, inputs, "data", scorer, built, seed, batch_size)
     return run_task(place, task, asked)
+
+
+def _wanted_sets(name: str, scorer: Scorer, given: Mapping[str, DataSpec]) -> dict[str, DataSpec]:
+    """The other sets that a scorer compares with, and no more."""
+    for role in scorer.sets:
+        if role not in given:
+            raise BadInput(f"scorer {name} compares with a {role} set", hint=f"--{role} DATA", code="usage")
+    if unused := [role for role in given if role not in scorer.sets]:
+        raise BadInput(f"scorer {name} reads no {unused[0]} set", hint=f"without --{unused[0]}", code="usage")
+    return {role: given[role] for role in scorer.sets}
 
 
 def run_task(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, parent: str | None = None) -> ScoreReport:
     """Find or make the run of a task, measure what is missing, and report."""
-    run, series = _run_of(place, task, asked, parent)
-    shards = scoring.rows_by_shard(task.encoded, task.batch_size)
-    pieces = task.scorer.units(len(shards))
-    units = len(pieces)
-    if len({piece.draw for piece in pieces if piece.draw >= 0}) == 1:
-        place.progress.warn("a single draw tells nothing of its spread: the scores have no standard errors")
+    with ExitStack() as benches:
+        opened: list[Bench] = []
+
+        def bench() -> Bench:
+            """The model in memory, the first time that something has to be computed."""
+            if not opened:
+                opened.append(benches.enter_context(scoring.open_bench(task.work, task.scorer, task.load)))
+            return opened[0]
+
+        return _run(place, task, asked, bench, parent)
+
+
+def _run(
+    place: Workplace, task: ScoreTask, asked: Mapping[str, Any], bench: Callable[[], Bench], parent: str | None
+) -> ScoreReport:
+    settled = _settle(place, task, bench)
+    scorer = replace(task.scorer, **settled.options)  # type: ignore[type-var]
+    run, series = _run_of(place, task, scorer, settled, asked, parent)
     place.check_same(run)
     task.inputs.record(place)
     run, _ = place.store.begin(run)
+    ledger = Ledger(place.store, series, scorer, len(task.work.plan))
     if run.state == "complete":
-        return _report(place, task, run, computed=0, units=units)
+        return _report(place, task, run, computed=0)
     with place.working(run) as held:
         computed = 0
-        if scoring.missing_units(place.store, series, task.scorer, task.encoded, task.batch_size):
-            computed = scoring.measure(
-                place.store, series, task.scorer, task.load(), task.encoded,
-                batch_size=task.batch_size, pad=task.inputs.pad, seed=task.seed,
-                progress=place.progress, beat=run.id,
-            )  # fmt: skip
-        scores, reliability = scoring.reduce(place.store, series, task.scorer, task.encoded, task.batch_size)
+        if ledger.missing():
+            beat = partial(place.store.beat, run.id)
+            computed = scoring.measure(ledger, scorer, bench(), place.progress, beat)
+        outcome = ledger.outcome()
+        samples = task.samples.samples
         rows = [
-            records.ScoreRow(sample.id, s.value, s.stderr, s.n, s.status, s.clamped)
-            for sample, s in zip(task.samples.samples, scores, strict=True)
+            records.ScoreRow(samples[row].id, s.value, s.stderr, s.n, s.status, s.clamped, s.details)
+            for row, s in zip(task.work.rows, outcome.scores, strict=True)
         ]
         place.store.put_scores(run.id, rows)
         if held.exact and any(r.series == series and not r.exact for r in place.store.runs(kind="score")):
             place.store.mark_inexact(run.id)  # a draw that it shares may have been made elsewhere
-        run = place.store.finish(run.id, "complete", summary={"reliability": reliability, "n": len(rows)})
-    return _report(place, task, run, computed=computed, units=units)
+        summary = {
+            "n": len(rows),
+            "reliability": outcome.reliability,
+            "pairs": outcome.draws,
+            "forward_passes": outcome.passes,
+            "seconds": outcome.seconds,
+            "unclear": outcome.unclear,
+            "units": len(ledger.wanted()),
+        }
+        run = place.store.finish(run.id, "complete", summary=summary)
+    _warn(place, outcome, rows, scorer)
+    return _report(place, task, run, computed=computed)
 
 
-def _run_of(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent: str | None) -> tuple[records.Run, str]:
-    """The run as it would be new, and the key of its draws."""
-    now = place.environment()
-    options = options_of(task.scorer)
-    drawn = {key: value for key, value in options.items() if key not in task.scorer.reduced_by}
-    determines = {
+def _settle(place: Workplace, task: ScoreTask, bench: Callable[[], Bench]) -> Settled:
+    """Options that the scorer chooses by itself, chosen once for these weights and samples."""
+    if not task.scorer.unsettled:
+        return Settled({})
+    key = digest("settle", _determines(place, task, task.scorer))
+    if place.store.calibration(key) is None:
+        with place.stop.listening():
+            chosen = task.scorer.settle(bench())
+        place.store.put_calibration(key, {"options": dict(chosen.options), "found": dict(chosen.found)})
+    kept = place.store.calibration(key)
+    assert kept is not None
+    return Settled(kept["options"], kept["found"])
+
+
+def _warn(place: Workplace, outcome: scoring.Outcome, rows: Sequence[records.ScoreRow], scorer: Scorer) -> None:
+    """Say where a ranking is not to be trusted, and what would mend it."""
+    if outcome.draws == 1:
+        place.progress.warn("a single draw tells nothing of its spread: the scores have no standard errors")
+    if outcome.unclear is not None and outcome.unclear > UNCLEAR:
+        ratios = sorted((2 * r.stderr / r.value) ** 2 for r in rows if r.value and r.stderr is not None)
+        needed = f"; about {outcome.draws * ratios[len(ratios) // 2]:,.0f} draws would do" if ratios else ""
+        remedy = f" ({scorer.remedy})" if scorer.remedy else ""
+        share = f"{outcome.unclear:.0%} of the samples"
+        place.progress.warn(f"{share} score below twice their standard error: their order is noise{needed}{remedy}")
+
+
+def _determines(place: Workplace, task: ScoreTask, scorer: Scorer) -> dict[str, Any]:
+    """All that a draw depends on."""
+    model = {"model": task.weights, "environment": place.environment()} if scorer.reads_model else {}
+    work = task.work
+    return {
+        **model,
+        "engine": scoring.VERSION,
         "scorer": place.plugins.code("scorer", task.scorer_name),
-        "options": drawn,
-        "model": task.weights,
+        "options": {key: value for key, value in options_of(scorer).items() if key not in scorer.reduced_by},
         "data": task.samples.fingerprint,
-        "tokens": digest([[item.ids, item.labels_from] for item in task.encoded]),
+        "sets": {role: task.inputs.sets[role].fingerprint for role in scorer.sets},
+        "tokens": digest([[item.ids, item.labels_from] for item in work.encoded]),
         "batch_size": task.batch_size,
         "seed": task.seed,
-        "environment": now,
     }
-    series = digest("score", determines)
+
+
+def _run_of(
+    place: Workplace, task: ScoreTask, scorer: Scorer, settled: Settled, asked: Mapping[str, Any], parent: str | None
+) -> tuple[records.Run, str]:
+    """The run as it would be new, and the key of its draws."""
+    options = options_of(task.scorer)
+    series = digest("score", _determines(place, task, scorer))
     return (
         records.Run(
             id=new_id(),
@@ -195,17 +290,18 @@ def _run_of(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent:
             state="created",
             method=task.scorer_name,
             model=task.weights,
-            datasets={task.role: task.samples.fingerprint},
+            datasets={role: task.inputs.sets[role].fingerprint for role in (task.role, *scorer.sets)},
             config={
                 "request": dict(asked),
                 "options": options,
+                "settled": dict(settled.options),
+                "found": dict(settled.found),
                 "template": task.inputs.template.kind,
                 "shards": [
-                    [task.samples.samples[row].id for batch in shard for row in batch]
-                    for shard in scoring.rows_by_shard(task.encoded, task.batch_size)
+                    [task.samples.samples[row].id for batch in shard for row in batch] for shard in task.work.plan
                 ],
             },
-            environment=now,
+            environment=place.environment(),
             argv=place.argv,
             seed=task.seed,
             parent=parent,
@@ -215,10 +311,10 @@ def _run_of(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent:
     )
 
 
-def _report(place: Workplace, task: ScoreTask, run: records.Run, *, computed: int, units: int) -> ScoreReport:
-    stored = place.store.scores(run.id)
+def _report(place: Workplace, task: ScoreTask, run: records.Run, *, computed: int) -> ScoreReport:
+    stored, kept = place.store.scores(run.id), run.summary
     samples = [
-        SampleScore(s.id, s.position, row.value, row.stderr, row.status, s.prompt or s.answer)
+        SampleScore(s.id, s.position, row.value, row.stderr, row.status, s.prompt or s.answer, row.details)
         for s in task.samples.samples
         for row in [stored[s.id]]
     ]
@@ -229,7 +325,13 @@ def _report(place: Workplace, task: ScoreTask, run: records.Run, *, computed: in
         options=run.config["options"],
         n=len(task.samples.samples),
         computed=computed,
-        from_store=units - computed,
-        reliability=run.summary.get("reliability"),
+        from_store=kept["units"] - computed,
+        reliability=kept["reliability"],
+        pairs=kept["pairs"],
+        forward_passes=kept["forward_passes"],
+        seconds=kept["seconds"],
+        unclear=kept["unclear"],
+        settled=run.config["settled"],
+        found=run.config["found"],
         samples=tuple(sorted(samples, key=lambda s: s.position)),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlearnkit.checks import checked_order
-from unlearnkit.contracts import Algorithm, Sampler, ScoreRequest
+from unlearnkit.contracts import Algorithm, Pool, Sampler, ScoreRequest
 from unlearnkit.data.samples import DataSpec, check_overlap
 from unlearnkit.errors import BadInput
 from unlearnkit.models import load_model, weights_fingerprint
@@ -21,6 +21,7 @@ from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.scoring import BATCH_SIZE
 from unlearnkit.seeds import derive
 from unlearnkit.store import new_id, records
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT_EPOCHS = 5
+FORGOTTEN = 2.0
+"""Mean NLL, nats per label token, from which on a sample counts as forgotten."""
 STILL = 0.01
 """A forget term that changes by less than this share has not moved."""
 
@@ -129,7 +132,7 @@ def unlearn(
             plan=plan,
             forget=inputs.encoded["forget"],
             retain=inputs.encoded.get("retain"),
-            orders=Orders(place, run, order, sampler, inputs, weights, plan.seed),
+            orders=Orders(place, run, order, sampler, inputs, weights, plan.seed, plan.epochs),
             pad=inputs.pad,
             anchors=anchors,
         )
@@ -162,6 +165,7 @@ class Orders:
     inputs: Inputs
     model: nn.Module
     seed: int
+    epochs: int
     _scored: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __call__(self, epoch: int) -> Sequence[int]:
@@ -169,7 +173,8 @@ class Orders:
         scored_by = self._score_run(epoch, self.sampler.needs)
         values = None if scored_by is None else self._values(scored_by)
         rng = np.random.default_rng(derive(self.seed, "order", epoch))
-        order = checked_order(self.name, self.sampler.order(n, values, epoch, rng), n)
+        pool = Pool(n, n, epoch, self.epochs, values, np.full(n, np.nan), np.full(n, FORGOTTEN))
+        order = checked_order(self.name, self.sampler.order(pool, rng), pool)
         row = records.OrderRow(epoch, scored_by, digest([int(i) for i in order]))
         self.place.store.put_order(self.run.id, row)
         return [int(i) for i in order]
@@ -192,7 +197,7 @@ class Orders:
         """Score the forget set under the weights as they are; the run that holds the scores."""
         place = self.place
         scorer = place.plugins.build("scorer", needs.scorer, needs.options)
-        unique = self.inputs.unique("forget")
+        unique = self.inputs.unique("forget", *scorer.sets)
         started = epoch == 0
         task = scores.ScoreTask(
             weights=self.inputs.model.fingerprint if started else weights_fingerprint(self.model),
@@ -208,7 +213,7 @@ class Orders:
             here = self.run.config["request"]
             asked = request(
                 place, model=here["model"], data=DataSpec(**here["forget"]), scorer=needs.scorer,
-                options=options_of(scorer), seed=0, batch_size=scores.BATCH_SIZE,
+                options=options_of(scorer), seed=0, batch_size=BATCH_SIZE,
                 template=here["template"], system_prompt=here.get("system_prompt"),
             )  # fmt: skip
         with place.stop.holding(False):  # what is scored is stored: no need to wait for the end

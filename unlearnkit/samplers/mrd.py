@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from unlearnkit.contracts import Sampler, ScoreRequest
+from unlearnkit.contracts import Pool, Sampler, ScoreRequest
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.options import option
 
@@ -44,16 +44,15 @@ class MRDSampler(Sampler):
         }
         return ScoreRequest("mrd", options, self.refresh)
 
-    def order(self, n: int, scores: np.ndarray | None, epoch: int, rng: Generator) -> np.ndarray:
+    def order(self, pool: Pool, rng: Generator) -> np.ndarray:
         """As the contract says.
 
         Raises:
             UnlearnkitError: code "scores": no sample has a score.
         """
-        del epoch
-        if scores is None or np.isnan(scores).all():
+        if pool.scores is None or np.isnan(pool.scores).all():
             raise UnlearnkitError("no forget sample has a score to be drawn by", code="scores")
-        drawn: np.ndarray = rng.choice(n, size=n, p=_probabilities(scores))
+        drawn: np.ndarray = rng.choice(pool.n, size=pool.size, p=_probabilities(pool.scores))
         return drawn
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unlearnkit.contracts import Sampler
+from unlearnkit.contracts import Pool, Sampler
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,5 @@ if TYPE_CHECKING:
 class Uniform(Sampler):
     """Each sample once an epoch, in an order shuffled anew: what training usually does."""
 
-    def order(self, n: int, scores: np.ndarray | None, epoch: int, rng: np.random.Generator) -> np.ndarray:
-        del scores, epoch
-        return rng.permutation(n)
+    def order(self, pool: Pool, rng: np.random.Generator) -> np.ndarray:
+        return rng.permutation(pool.n)

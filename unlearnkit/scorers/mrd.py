@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from unlearnkit.contracts import Batch, Bench, Score, Scorer, Unit
+from unlearnkit.contracts import Batch, Bench, Draws, Score, Scorer, Unit
 from unlearnkit.options import option
 from unlearnkit.scorers.statistics import split_half_reliability, standard_error
 
@@ -55,7 +55,8 @@ class MRD(Scorer):
     tokens: Literal["answer", "all"] = option("answer", "which tokens count")  # type: ignore[assignment]
     eps: float = option(1e-6, "log-probabilities nearer to 0 than this divide as this, in nats", gt=0)
 
-    def units(self, shards: int) -> Sequence[Unit]:
+    def units(self, shards: int, draws: Draws) -> Sequence[Unit]:
+        del draws
         base = [Unit(*BASE, shard) for shard in range(shards)]
         noisy = [Unit(k, sign, s) for k in range(self.draws) for sign in (1, -1) for s in range(shards)]
         return base + noisy

@@ -96,6 +96,8 @@ class ScoreRow:
     status: str = "ok"
     clamped: int = 0
     """Label tokens so certain that their log-probability was clamped in a denominator."""
+    details: Mapping[str, float] = field(default_factory=dict)
+    """Other figures of the same measurement, by name."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,17 @@ class StepRow:
 
     step: int
     terms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """A forget sample during training: its mean NLL (nats per label token) under the weights after `updates` optimiser
+    steps; None where it was not finite. From a sweep of the whole set, or from the step that trained on it next."""
+
+    updates: int
+    sample: str
+    nll: float | None
+    swept: bool
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ block = _table(
     _must("c", Count),
     _must("data", sa.LargeBinary),
     _must("digest", sa.LargeBinary),
+    sa.Column("seconds", Number),
     # With a rowid: rows of megabytes do not belong into the tree that is searched.
     natural_key=False,
 )
@@ -190,9 +191,21 @@ score = _table(
     _must("n", Count),
     _must("status"),
     _must("clamped", Count),
+    sa.Column("details", Json, nullable=False, server_default="{}"),
 )
 
+calibration = _table("calibration", _key("key"), _must("value", Json))
+
 step = _table("step", _of_run(), _key("step", Count), _must("terms", Json))
+
+probe = _table(
+    "probe",
+    _of_run(),
+    _key("updates", Count),
+    _key("sample"),
+    sa.Column("nll", Number),
+    _must("swept", Count),
+)
 
 draw_order = _table("draw_order", _of_run(), _key("epoch", Count), sa.Column("scores", sa.Text), _must("digest"))
 

@@ -8,7 +8,8 @@ back a flipped bit as a number.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -23,12 +24,13 @@ BLOCK = schema.block.c
 
 
 class Scores(Base):
-    def put_block(self, series: str, unit: Unit, values: np.ndarray) -> None:
-        """Store a unit's values, [n, columns], as float64. A unit that is there already stays as it is."""
+    def put_block(self, series: str, unit: Unit, values: np.ndarray, seconds: float | None = None) -> None:
+        """Store a unit's values, [n, columns], as float64, and what they took. A unit that is there already stays as it
+        is."""
         values = np.ascontiguousarray(values, dtype="<f8")
         n, c = values.shape
         data = values.tobytes()
-        row = fields(unit, series=series, n=n, c=c, data=data, digest=digest(n, c, data))
+        row = fields(unit, series=series, n=n, c=c, data=data, digest=digest(n, c, data), seconds=seconds)
         with self._write() as connection:
             put(connection, schema.block, [row], replace=False)
 
@@ -52,11 +54,23 @@ class Scores(Base):
                 found[unit] = np.frombuffer(row["data"], dtype="<f8").reshape(row["n"], row["c"])
         return found
 
-    def units(self, series: str) -> set[Unit]:
-        """What is done already."""
-        query = sa.select(BLOCK.draw, BLOCK.sign, BLOCK.shard).where(BLOCK.series == series)
+    def units(self, series: str) -> dict[Unit, float | None]:
+        """What is done already, and the seconds that each took, where they are known."""
+        query = sa.select(BLOCK.draw, BLOCK.sign, BLOCK.shard, BLOCK.seconds).where(BLOCK.series == series)
         with self._read() as connection:
-            return {Unit(*row) for row in connection.execute(query)}
+            return {Unit(*row[:3]): row[3] for row in connection.execute(query)}
+
+    def put_calibration(self, key: str, value: Mapping[str, Any]) -> None:
+        """Keep what a scorer chose for itself; what is there already stays."""
+        with self._write() as connection:
+            put(connection, schema.calibration, [{"key": key, "value": dict(value)}], replace=False)
+
+    def calibration(self, key: str) -> dict[str, Any] | None:
+        """What a scorer chose for itself, under the key of all that determines it."""
+        table = schema.calibration
+        with self._read() as connection:
+            found: dict[str, Any] | None = connection.scalar(sa.select(table.c.value).where(table.c.key == key))
+        return found
 
     def put_scores(self, run_id: str, scores: Sequence[ScoreRow]) -> None:
         with self._write() as connection:

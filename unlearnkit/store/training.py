@@ -1,4 +1,4 @@
-"""What training leaves behind: steps, the order of each epoch, and checkpoints to go on from."""
+"""What training leaves behind: steps, NLLs on the way, the order of each epoch, and checkpoints to go on from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.store import schema
 from unlearnkit.store.base import Base, chunks, fields, put, record
-from unlearnkit.store.records import Checkpoint, OrderRow, StepRow
+from unlearnkit.store.records import Checkpoint, OrderRow, ProbeRow, StepRow
 
 STEP, CHECKPOINT = schema.step.c, schema.checkpoint.c
 
@@ -27,6 +27,18 @@ class Training(Base):
         with self._read() as connection:
             return [record(StepRow, row) for row in connection.execute(query).mappings()]
 
+    def put_probes(self, run_id: str, probes: Sequence[ProbeRow]) -> None:
+        """Store NLLs. What is there already stays: a repeated step finds the same."""
+        with self._write() as connection:
+            _put_probes(connection, run_id, probes)
+
+    def probes(self, run_id: str) -> list[ProbeRow]:
+        """A run's NLLs, in the order of updates."""
+        query = sa.select(schema.probe).where(schema.probe.c.run == run_id).order_by(schema.probe.c.updates)
+        with self._read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [ProbeRow(row["updates"], row["sample"], row["nll"], bool(row["swept"])) for row in rows]
+
     def put_order(self, run_id: str, order: OrderRow) -> None:
         with self._write() as connection:
             put(connection, schema.draw_order, [fields(order, run=run_id)])
@@ -39,10 +51,15 @@ class Training(Base):
         return record(OrderRow, row) if row else None
 
     def put_checkpoint(
-        self, run_id: str, checkpoint: Checkpoint, steps: Sequence[StepRow] = (), keep: int = 2
+        self,
+        run_id: str,
+        checkpoint: Checkpoint,
+        steps: Sequence[StepRow] = (),
+        probes: Sequence[ProbeRow] = (),
+        keep: int = 2,
     ) -> list[int]:
-        """Record a checkpoint whose file is saved, and the steps up to it, in one transaction; then drop all but the
-        newest `keep`. Returns what `put_steps` does.
+        """Record a checkpoint whose file is saved, and the steps and NLLs up to it, in one transaction; then drop all
+        but the newest `keep`. Returns what `put_steps` does.
 
         :raises UnlearnkitError: code "checkpoint" where the file is not there.
         """
@@ -51,6 +68,7 @@ class Training(Base):
                 raise UnlearnkitError(f"checkpoint file {checkpoint.file[:12]}… is not there", code="checkpoint")
             put(connection, schema.checkpoint, [fields(checkpoint, run=run_id)])
             different = _put_steps(connection, run_id, steps)
+            _put_probes(connection, run_id, probes)
         self._forget(run_id, keep)
         self._collect()
         return different
@@ -73,6 +91,10 @@ class Training(Base):
                     sa.delete(schema.checkpoint).where(CHECKPOINT.run == run_id, CHECKPOINT.step <= old[0].step)
                 )
         self._drop_files(row.file for row in old)
+
+
+def _put_probes(connection: sa.Connection, run_id: str, probes: Sequence[ProbeRow]) -> None:
+    put(connection, schema.probe, [fields(probe, run=run_id) for probe in probes], replace=False)
 
 
 def _put_steps(connection: sa.Connection, run_id: str, steps: Sequence[StepRow]) -> list[int]:

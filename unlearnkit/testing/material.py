@@ -112,7 +112,23 @@ def bench(model: LlamaForCausalLM | None = None, n: int = 7) -> ModelBench:
     texts = encoded(n)
     batches = [collate(texts, rows, pad=0) for rows in plan(texts, 2)]
     shards = [batches[i : i + 2] for i in range(0, len(batches), 2)]
-    return ModelBench((model or tiny_model()).eval(), shards, seed=0)
+    return ModelBench(
+        (model or tiny_model()).eval(),
+        shards,
+        seed=0,
+        samples=samples(n),
+        sets={"retain": samples(4, "retained"), "corpus": samples(3, "corpus")},
+        batches={"retain": [batch(4, seed=3)]},
+    )
+
+
+def samples(n: int, word: str = "answer") -> list[Sample]:
+    """n samples of a few plain words each."""
+    answers = [f"{word} number {i} of a few plain words" for i in range(n)]
+    return [
+        Sample(f"{word}-{i}", i, f"question {i}?", answers[i], (f"or {answers[i]}",), ("no", "not", "never"))
+        for i in range(n)
+    ]
 
 
 def probe(needs: Iterable[Need], n: int = 5) -> Probe:
@@ -123,19 +139,15 @@ def probe(needs: Iterable[Need], n: int = 5) -> Probe:
         length = int(rng.integers(2, 6))
         return TokenScores(-rng.exponential(1.0, length), rng.random(length) < 0.5)
 
-    answers = [f"answer number {i} of a few plain words" for i in range(n)]
+    answers = [sample.answer for sample in samples(n)]
     found = {
         "answer": [text() for _ in range(n)],
         "paraphrases": [[text()] for _ in range(n)],
         "wrong": [[text() for _ in range(3)] for _ in range(n)],
         "generation": [answer[: 6 + 5 * i] for i, answer in enumerate(answers)],
     }
-    samples = [
-        Sample(f"sample-{i}", i, f"question {i}?", answers[i], (f"or {answers[i]}",), ("no", "not", "never"))
-        for i in range(n)
-    ]
     wanted = set(needs)
-    return Probe(samples, **{name: values for name, values in found.items() if name in wanted})  # type: ignore[arg-type]
+    return Probe(samples(n), **{name: values for name, values in found.items() if name in wanted})  # type: ignore[arg-type]
 
 
 def columns(metrics: Iterable[str], splits: Iterable[str], n: int = 20, seed: int = 0) -> dict[tuple[str, str], Column]:

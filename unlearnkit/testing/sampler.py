@@ -7,21 +7,26 @@ from typing import ClassVar
 import numpy as np
 
 from unlearnkit.checks import checked_order
-from unlearnkit.contracts import Sampler, ScoreRequest
+from unlearnkit.contracts import Pool, Sampler, ScoreRequest
 from unlearnkit.testing.contract import Contract
 
 _N = 12
 
 
 class SamplerContract(Contract):
-    """An order is valid, and a function of scores, epoch and generator alone."""
+    """An order is valid, and a function of pool and generator alone."""
 
     kind: ClassVar[str] = "sampler"
     plugin: ClassVar[type[Sampler]]
 
     def order(self, scores: np.ndarray | None, epoch: int = 0, seed: int = 0, n: int = _N) -> np.ndarray:
-        """The checked order of an epoch."""
-        return checked_order("tested", self.make().order(n, scores, epoch, np.random.default_rng(seed)), n)
+        """The checked order of an epoch, or of a step for a sampler that draws for every one."""
+        sampler = self.make()
+        size = n if sampler.every == "epoch" else min(n, 4)
+        nll = np.linspace(0.0, 3.0, n)  # the last third is forgotten
+        pool = Pool(n, size, epoch, 4, scores, nll, np.full(n, 2.0))
+        order = sampler.order(pool, np.random.default_rng(seed))
+        return checked_order("tested", order, pool, may_end=sampler.every == "step")
 
     def scores(self) -> np.ndarray | None:
         """Scores of 12 samples, the fourth without one; None for a sampler that needs none."""
@@ -49,7 +54,7 @@ class SamplerContract(Contract):
         first = self.order(self.scores(), epoch=2, seed=5)
         np.random.seed(1)
         assert np.array_equal(self.order(self.scores(), epoch=2, seed=5), first), (
-            "the order depends on more than scores, epoch and rng"
+            "the order depends on more than pool and rng"
         )
 
     def test_scores_are_left_as_they_were(self) -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from unlearnkit.contracts import Bench, Scorer, Unit
+from unlearnkit.contracts import Bench, Draws, Scorer, Unit
 from unlearnkit.testing import material
 from unlearnkit.testing.contract import Contract
 
@@ -32,8 +32,12 @@ class ScorerContract(Contract):
         return found
 
     def units(self, bench: Bench) -> list[Unit]:
-        """All units of the bench."""
-        return list(self.make().units(len(bench.shards)))
+        """All units of the bench, asked for until the scorer has enough."""
+        scorer = self.make()
+        draws: Draws = {}
+        while missing := [u for u in scorer.units(len(bench.shards), draws) if (u.draw, u.sign) not in draws]:
+            draws = {**draws, **_draws(self.measured(bench, missing))}
+        return list(scorer.units(len(bench.shards), draws))
 
     def test_units_are_distinct_and_cover_every_shard(self) -> None:
         bench = material.bench()
