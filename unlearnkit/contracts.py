@@ -260,8 +260,8 @@ class Scorer(ABC):
     def reduce(self, draws: Draws) -> list[Score]:
         """One score a sample, from the draws that `units` named."""
 
-    def reliability(self, draws: Draws) -> float | None:
-        """How well the ranking would agree with one made from fresh draws, -1 … 1; None for a measure without noise."""
+    def agreement(self, draws: Draws) -> float | None:
+        """The reliability: how well the ranking would agree with one made from fresh draws, -1 … 1; None for a measure without noise."""
         del draws
         return None
 

@@ -113,7 +113,7 @@ class MRD(Scorer):
                 )
         return scores
 
-    def reliability(self, draws: Mapping[tuple[int, int], np.ndarray]) -> float | None:
+    def agreement(self, draws: Mapping[tuple[int, int], np.ndarray]) -> float | None:
         return split_half_reliability(self._table(draws), self._value)
 
     def _table(self, draws: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:

@@ -76,7 +76,7 @@ class Ledger:
         seconds = [self._seconds[unit] for unit in wanted]
         return Outcome(
             scores=scores,
-            reliability=self._scorer.reliability(draws),
+            reliability=self._scorer.agreement(draws),
             unclear=sum(doubts) / len(doubts) if doubts else None,
             draws=len({draw for draw, _ in keys if draw >= 0}),
             passes=len(keys),

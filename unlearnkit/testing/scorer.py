@@ -85,10 +85,10 @@ class ScorerContract(Contract):
             assert score.value is not None or score.status != "ok", "a missing value needs a status that says why"
             assert score.stderr is None or score.stderr >= 0
 
-    def test_reliability_is_a_correlation(self) -> None:
+    def test_agreement_is_a_correlation(self) -> None:
         bench = material.bench()
-        reliability = self.make().reliability(_draws(self.measured(bench, self.units(bench))))
-        assert reliability is None or -1 <= reliability <= 1
+        agreement = self.make().agreement(_draws(self.measured(bench, self.units(bench))))
+        assert agreement is None or -1 <= agreement <= 1
 
 
 def _weights(bench: Bench) -> dict[str, torch.Tensor]:
