@@ -261,7 +261,8 @@ class Scorer(ABC):
         """One score a sample, from the draws that `units` named."""
 
     def agreement(self, draws: Draws) -> float | None:
-        """The reliability: how well the ranking would agree with one made from fresh draws, -1 … 1; None for a measure without noise."""
+        """The scores' reliability: how well their ranking would agree with one from fresh draws, -1 … 1; None for a
+        measure without noise."""
         del draws
         return None
 
@@ -286,7 +287,7 @@ class Pool:
     `size` is how many indices are wanted: n for an epoch, a step's samples for a sampler that draws for every step.
     `scores` has NaN where a sample has none, and is None where the sampler needs none. `nll` is the newest known mean
     NLL of each sample (nats per label token), NaN where nothing is known yet; from `threshold` on a sample counts as
-    forgotten.
+    forgotten. `tokens` is how many tokens the score of each sample sums over, its label tokens where there is none.
     """
 
     n: int
@@ -296,6 +297,7 @@ class Pool:
     scores: np.ndarray | None
     nll: np.ndarray
     threshold: np.ndarray
+    tokens: np.ndarray
 
 
 class Sampler(ABC):
