@@ -8,12 +8,16 @@ from scipy import stats
 
 from unlearnkit.analysis.estimates import Estimate, correlate, percentiles, resamples, strongest
 
+ONE = np.ones((1, 1))
+
 
 def test_a_mean_counts_outcomes_by_their_shares():
     rng = np.random.default_rng(1)
     score, outcomes, length = rng.normal(size=20), rng.normal(size=(3, 20)), rng.normal(size=20)
-    found = correlate(score, outcomes, np.array([0.25, 0.25, 0.5]), length, resamples(20, 50))
+    shares = np.array([[0.25, 0.25, 0.5], [0, 1, 0]])
+    found, alone = correlate(score, outcomes, shares, length, resamples(20, 50))
     rhos = [stats.spearmanr(score, outcome).statistic for outcome in outcomes]
+    assert alone.rho.value == pytest.approx(rhos[1])
     assert found.rho.value == pytest.approx((rhos[0] + rhos[1] + 2 * rhos[2]) / 4)
     assert found.n == 20
 
@@ -22,7 +26,7 @@ def test_the_interval_is_that_of_means_over_the_same_resamples():
     rng = np.random.default_rng(2)
     score, outcomes = rng.normal(size=15), rng.normal(size=(2, 15))
     counts = resamples(15, 40, seed=3)
-    found = correlate(score, outcomes, np.full(2, 0.5), rng.normal(size=15), counts)
+    (found,) = correlate(score, outcomes, np.full((1, 2), 0.5), rng.normal(size=15), counts)
     means = []
     for count in counts:
         again = np.repeat(np.arange(15), count)
@@ -39,7 +43,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     inside = 0
     for _ in range(trials):
         x, y = rng.multivariate_normal([0, 0], [[1, r], [r, 1]], size=n).T
-        rho = correlate(x, y[None], np.ones(1), rng.normal(size=n), counts).rho
+        rho = correlate(x, y[None], ONE, rng.normal(size=n), counts)[0].rho
         assert rho.low is not None and rho.high is not None
         inside += rho.low <= truth <= rho.high
     assert 0.90 <= inside / trials <= 0.98
@@ -56,7 +60,7 @@ def test_samples_without_a_score_are_left_out():
     score, outcome = rng.normal(size=12), rng.normal(size=12)
     expected = stats.spearmanr(score[2:], outcome[2:]).statistic
     score[:2] = np.nan
-    found = correlate(score, outcome[None], np.ones(1), rng.normal(size=12), resamples(12, 30))
+    (found,) = correlate(score, outcome[None], ONE, rng.normal(size=12), resamples(12, 30))
     assert (found.n, found.rho.value) == (10, pytest.approx(expected))
 
 
@@ -70,20 +74,20 @@ def test_samples_without_a_score_are_left_out():
 )
 def test_what_has_no_correlation_says_why(score: list[float], outcome: list[float], reason: str):
     length = np.array([3.0, 1, 4, 2])
-    found = correlate(np.array(score, float), np.array([outcome], float), np.ones(1), length, resamples(4, 20))
+    (found,) = correlate(np.array(score, float), np.array([outcome], float), ONE, length, resamples(4, 20))
     assert found.rho == found.given == Estimate(None, reason=reason)
 
 
 def test_length_itself_has_nothing_left_given_length():
     length = np.arange(8.0)
-    found = correlate(length, np.array([[1, 0, 2, 3, 5, 4, 6, 7.0]]), np.ones(1), length, resamples(8, 20))
+    (found,) = correlate(length, np.array([[1, 0, 2, 3, 5, 4, 6, 7.0]]), ONE, length, resamples(8, 20))
     assert found.rho.value == pytest.approx(1 - 6 * 4 / (8 * 63))
     assert found.given == Estimate(None, reason="control_says_all")
 
 
 def test_an_outcome_without_a_correlation_does_not_enter_the_mean():
     x, y = np.arange(6.0), np.array([0, 2, 1, 3, 5, 4.0])
-    found = correlate(x, np.stack([y, np.full(6, np.inf)]), np.full(2, 0.5), y[::-1], resamples(6, 20))
+    (found,) = correlate(x, np.stack([y, np.full(6, np.inf)]), np.full((1, 2), 0.5), y[::-1], resamples(6, 20))
     assert found.rho.value == pytest.approx(stats.spearmanr(x, y).statistic)
 
 

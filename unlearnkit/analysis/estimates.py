@@ -56,13 +56,13 @@ def resamples(n: int, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
 
 def correlate(
     score: np.ndarray, outcomes: np.ndarray, shares: np.ndarray, control: np.ndarray, counts: np.ndarray
-) -> Correlation:
-    """Correlate a score with outcomes, and average.
+) -> list[Correlation]:
+    """Correlate a score with outcomes, and average in several ways, [K].
 
     Args:
         score: [n], NaN for samples that have none: they are left out.
         outcomes: [R, n], one row for each repetition.
-        shares: [R], what each repetition counts in the mean.
+        shares: [K, R], what each repetition counts in each of the means.
         control: [n], what the partial correlation holds fixed.
         counts: resamples of the n samples, [B, n]; see `resamples`.
 
@@ -74,19 +74,18 @@ def correlate(
     nothing = np.full(len(counts), np.nan)
     if n < FEWEST:
         undefined = Estimate(None, reason="few_samples")
-        return Correlation(n, undefined, undefined, nothing)
+        return [Correlation(n, undefined, undefined, nothing)] * len(shares)
     table = np.vstack([score, control, outcomes])[:, have]
     whole = np.ones((1, n), dtype=counts.dtype)
     rho = spearman(table, np.concatenate([whole, counts[:, have]]))
-    direct = _mean(rho[:, 0, 2:], shares)
-    given = _mean(partial(rho[:, 0, 2:], rho[:, 0, 1, None], rho[:, 1, 2:]), shares)
-    why = "constant_score" if np.ptp(table[0]) == 0 else "constant_outcome"
-    return Correlation(
-        n=n,
-        rho=_estimate(direct, why),
-        given=_estimate(given, why if np.isnan(direct[0]) else "control_says_all"),
-        resampled=direct[1:],
-    )
+    direct, given = rho[:, 0, 2:], partial(rho[:, 0, 2:], rho[:, 0, 1, None], rho[:, 1, 2:])
+    why = "constant_score" if (table[0] == table[0, 0]).all() else "constant_outcome"
+    return [_averaged(n, _mean(direct, share), _mean(given, share), why) for share in shares]
+
+
+def _averaged(n: int, direct: np.ndarray, given: np.ndarray, why: str) -> Correlation:
+    why_given = why if np.isnan(direct[0]) else "control_says_all"
+    return Correlation(n, _estimate(direct, why), _estimate(given, why_given), direct[1:])
 
 
 def _mean(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
