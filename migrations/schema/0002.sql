@@ -8,7 +8,7 @@ LEFT JOIN model ON model.fingerprint = run.model;
 CREATE VIEW v_scores AS
 SELECT score.run, run.method AS scorer, run.model, model.source AS model_source, run.state, run.created,
        held.role, held.dataset, held.position, score.sample, score.value, score.stderr, score.n, score.status,
-       score.clamped, held.prompt, held.answer
+       score.clamped, score.details, held.prompt, held.answer
 FROM score
 JOIN run ON run.id = score.run
 LEFT JOIN model ON model.fingerprint = run.model

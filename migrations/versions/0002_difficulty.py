@@ -32,3 +32,22 @@ def upgrade() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
+    op.execute("DROP VIEW v_scores")
+    op.execute(V_SCORES)
+
+
+V_SCORES = """
+CREATE VIEW v_scores AS
+SELECT score.run, run.method AS scorer, run.model, model.source AS model_source, run.state, run.created,
+       held.role, held.dataset, held.position, score.sample, score.value, score.stderr, score.n, score.status,
+       score.clamped, score.details, held.prompt, held.answer
+FROM score
+JOIN run ON run.id = score.run
+LEFT JOIN model ON model.fingerprint = run.model
+LEFT JOIN (
+    SELECT run_dataset.run, run_dataset.role, dataset_row.dataset, dataset_row.position, dataset_row.sample,
+           dataset_row.prompt, dataset_row.answer
+    FROM run_dataset
+    JOIN dataset_row ON dataset_row.dataset = run_dataset.dataset
+) AS held ON held.run = score.run AND held.sample = score.sample
+"""
