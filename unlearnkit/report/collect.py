@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlearnkit.runs.evaluate import Figure, figures_of
-from unlearnkit.scoring import BATCH_SIZE
+from unlearnkit.runs.scored import bins, scored, scorer_name
 from unlearnkit.store import records
 from unlearnkit.suites import suite
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
-
-NAMED = {
-    "easy": ("hard", "middle", "easy"),
-    "hard": ("easy", "middle", "hard"),
-    "unknown": ("low", "middle", "high"),
-}
-"""What a scorer's claim makes of its lowest, middle and highest third."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +188,7 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
     model = store.model(run.model)
     return Difficulty(
         run=run,
-        scorer=_scorer(place, run),
+        scorer=scorer_name(place, run),
         label=f"{_last(data.label) if data else '?'} under {_last(model.source) if model else run.model[:8]}",
         n=len(rows),
         undefined=len(rows) - len(values),
@@ -206,17 +199,6 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
         reliability=run.summary.get("reliability"),
         clamped=sum(row.clamped for row in rows),
     )
-
-
-def _scorer(place: Workplace, run: records.Run) -> str:
-    """The scorer of a run with what differs from its defaults and those of `score`; two measures never look alike."""
-    usual: dict[str, Any] = {"seed": 0, "batch_size": BATCH_SIZE, "template": "auto", "system_prompt": None}
-    chosen = {key: run.config["request"].get(key, default) for key, default in usual.items()}
-    if run.method in place.plugins.offers("scorer"):
-        usual |= {option.name: option.default for option in place.plugins.describe("scorer", run.method).options}
-    asked = {**run.config["options"], **chosen}
-    differing = [f"{key}={value}" for key, value in asked.items() if key not in usual or usual[key] != value]
-    return f"{run.method} ({', '.join(differing)})" if differing else run.method
 
 
 def _ranking(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> records.Run | None:
@@ -232,14 +214,11 @@ def _ranking(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -
 
 def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> list[Third]:
     """Results on the forget set by difficulty before unlearning."""
-    scored = _ranking(place, found, every)
-    if scored is None:
+    ranking = _ranking(place, found, every)
+    if ranking is None:
         return []
-    store, scorer = place.reading(), _scorer(place, scored)
-    values = {row.sample: row.value for row in store.scores(scored.id).values() if row.value is not None}
-    ranked = sorted(values, key=lambda sample: (values[sample], sample))
-    pieces = [set(piece.tolist()) for piece in np.array_split(np.array(ranked), 3)]
-    names = NAMED[place.plugins.resolve("scorer", scored.method).high_means]  # type: ignore[attr-defined]
+    store, ranked = place.reading(), scored(place, ranking)
+    pieces = bins(ranked.defined, 3)
     rows = []
     for metric in suite(found.run.method).splits["forget"]:
         plugin = place.plugins.build("metric", metric, {})
@@ -248,9 +227,9 @@ def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) ->
             for r in store.results(found.run.id)
             if (r.split, r.metric) == ("forget", metric) and r.value is not None
         }
-        for name, piece in zip(names, pieces, strict=True):
-            inside = np.array([mine[sample] for sample in sorted(piece & mine.keys())])
+        for name, piece in zip(ranked.thirds, pieces, strict=True):
+            inside = np.array([mine[sample] for sample in sorted(mine.keys() & set(piece))])
             if len(inside):
                 mean = float(plugin.summarise(inside, "forget").mean())
-                rows.append(Third(found.run.id, found.label, scored.id, scorer, metric, name, len(inside), mean))
+                rows.append(Third(found.run.id, found.label, ranking.id, ranked.name, metric, name, len(inside), mean))
     return rows

@@ -1,0 +1,145 @@
+"""Score runs as others read them: under which name, of which samples, in which thirds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unlearnkit.contracts import Scorer
+from unlearnkit.errors import BadInput, NotFound
+from unlearnkit.runs.inputs import find_model
+from unlearnkit.scoring import BATCH_SIZE
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.store import records
+
+THIRDS = {
+    "easy": ("hard", "middle", "easy"),
+    "hard": ("easy", "middle", "hard"),
+    "unknown": ("low", "middle", "high"),
+}
+"""What a scorer's claim makes of its lowest, middle and highest third."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A score run with its values by sample, None where undefined. `name` is the scorer's, and what was asked of it
+    that is not its default; `high_means` and `source` are its claim, and whose."""
+
+    run: records.Run
+    name: str
+    high_means: str
+    source: str
+    values: Mapping[str, float | None]
+
+    @property
+    def defined(self) -> dict[str, float]:
+        """Samples that have a value, and it."""
+        return {sample: value for sample, value in self.values.items() if value is not None}
+
+    @property
+    def thirds(self) -> tuple[str, str, str]:
+        """What its lowest, middle and highest third are called."""
+        return THIRDS[self.high_means]
+
+    def array(self, samples: Collection[str]) -> np.ndarray:
+        """Values in the samples' order, NaN where there is none, [n]."""
+        values = (self.values.get(sample) for sample in samples)
+        return np.array([np.nan if value is None else value for value in values])
+
+
+def scored(place: Workplace, run: records.Run) -> Scored:
+    """A complete score run, read."""
+    values = {row.sample: row.value for row in place.reading().scores(run.id).values()}
+    plugin = _plugin(place, run)
+    return Scored(run, scorer_name(place, run), plugin.high_means, plugin.source, values)
+
+
+def scorer_name(place: Workplace, run: records.Run) -> str:
+    """The scorer of a run with what differs from its defaults and those of `score`; two measures never look alike."""
+    usual: dict[str, Any] = {"seed": 0, "batch_size": BATCH_SIZE, "template": "auto", "system_prompt": None}
+    chosen = {key: run.config["request"].get(key, default) for key, default in usual.items()}
+    if _offered(place, run):
+        usual |= {option.name: option.default for option in place.plugins.describe("scorer", run.method).options}
+    asked = {**run.config["options"], **chosen}
+    differing = [f"{key}={value}" for key, value in asked.items() if key not in usual or usual[key] != value]
+    return f"{run.method} ({', '.join(differing)})" if differing else run.method
+
+
+def all_scored(place: Workplace, model: str, samples: Collection[str]) -> list[Scored]:
+    """Every measure that the store holds of all of the samples under a model, by name, the newest run of each.
+
+    What does not depend on the weights holds for every model; where it was measured with this one too, that counts."""
+    found: dict[str, Scored] = {}
+    mine_first = sorted(_complete(place), key=lambda run: run.model != model)
+    for run in mine_first:
+        if (run.model == model or not _reads_model(place, run)) and scorer_name(place, run) not in found:
+            candidate = scored(place, run)
+            if candidate.values.keys() >= set(samples):
+                found[candidate.name] = candidate
+    return [found[name] for name in sorted(found)]
+
+
+def choose_scored(
+    place: Workplace, *, by: str = "mrd", run: str | None = None, model: str | None = None, data: Collection[str] = ()
+) -> Scored:
+    """The scores to go by: the run that was named; else the newest by a scorer, of a model where one was named, that
+    covers most of the samples of `data`.
+
+    Raises:
+        NotFound: code `scores`, where the store holds none.
+        BadInput: the run is none of scores, or has no value.
+    """
+    if run is not None:
+        named = place.reading().run(run)
+        if named.kind != "score" or named.state != "complete":
+            raise BadInput(
+                f"run {named.id} is no complete score run: it is {named.kind}, {named.status}", code="scores"
+            )
+        return scored(place, named)
+    place.plugins.resolve("scorer", by)  # a name with a mistake in it is told as such
+    weights = None if model is None else find_model(place, model).fingerprint
+    fitting = [r for r in _complete(place) if r.method == by and _fits(place, r, weights)]
+    wanted = set(data)
+    candidates = [(len(wanted & s.defined.keys()), s) for s in (scored(place, r) for r in fitting)]
+    covered, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
+    if best is None or (wanted and not covered):
+        of = "" if model is None else f" under {model}"
+        raise NotFound(
+            f"the store holds no {by} scores{' of these samples' if data else ''}{of}",
+            hint=f"unlearnkit score --model {model or 'MODEL'} --data DATA --scorer {by}",
+            code="scores",
+        )
+    return best
+
+
+def bins(values: Mapping[str, float], count: int) -> list[list[str]]:
+    """Samples from the lowest value to the highest, in parts of sizes that differ by 1 at most."""
+    ranked = sorted(values, key=lambda sample: (values[sample], sample))
+    return [[str(sample) for sample in part] for part in np.array_split(np.array(ranked, dtype=object), count)]
+
+
+def _complete(place: Workplace) -> list[records.Run]:
+    """Newest first; scores of weights in the middle of training, which nobody asked for, are left out."""
+    return [run for run in place.reading().runs(kind="score", state="complete") if run.config.get("request")]
+
+
+def _fits(place: Workplace, run: records.Run, weights: str | None) -> bool:
+    return weights is None or run.model == weights or not _reads_model(place, run)
+
+
+def _reads_model(place: Workplace, run: records.Run) -> bool:
+    return _plugin(place, run).reads_model
+
+
+def _plugin(place: Workplace, run: records.Run) -> type[Scorer]:
+    """The scorer's class; where it is not installed any more, what holds for any."""
+    return place.plugins.resolve("scorer", run.method) if _offered(place, run) else Scorer
+
+
+def _offered(place: Workplace, run: records.Run) -> bool:
+    return run.method in place.plugins.offers("scorer")
