@@ -1,7 +1,8 @@
 """Log-probabilities of label tokens: the one forward pass that scoring, training and evaluation share.
 
-The head of a language model is as wide as its vocabulary, so logits are asked for at the label columns alone. Labels
-come from the batch (which has them from lengths and templates), are shifted here, and nowhere else.
+The head of a language model is as wide as its vocabulary, so logits are asked for where a label is predicted and
+nowhere else. Labels come from the batch (which has them from lengths and templates), are shifted here, and nowhere
+else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F  # noqa: N812 - its usual name
@@ -18,12 +19,15 @@ from unlearnkit.contracts import Batch, LabelScores
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import DynamicCache
 
-ROWS = 64
-"""Label tokens whose logits are held in float64 at a time."""
+ROWS = 8
+"""Label tokens whose logits are held in float64 at a time: few enough to stay in a processor's cache."""
 
 
-def label_scores(model: nn.Module, batch: Batch, *, precise: bool = False, correct: bool = False) -> LabelScores:
+def label_scores(
+    model: nn.Module, batch: Batch, *, precise: bool = False, correct: bool = False, past: DynamicCache | None = None
+) -> LabelScores:
     """Log p(x_t | x_<t) of every label token, with a gradient where autograd is on.
 
     Args:
@@ -32,47 +36,59 @@ def label_scores(model: nn.Module, batch: Batch, *, precise: bool = False, corre
         precise: return float64, computed so that a nearly certain token keeps its relative accuracy, where
             log-softmax rounds to 0. For measuring, not for training.
         correct: also say where the label is the most likely token; costs a pass over the logits.
+        past: keys and values of the batch's first tokens, [B, …], which are then not run again. No label stands
+            among them or on the token after them. The pass adds to it.
 
     Returns:
         [B, K] scores over the K columns in which any sample has a label.
     """
     shifted = batch.labels[:, 1:]
     labelled = shifted != -100
-    columns = labelled.any(0).nonzero().squeeze(1)
-    targets, mask = shifted[:, columns], labelled[:, columns]
-    logits = _logits_at(model, batch, columns).float()
-    if precise:
-        logprobs = _precisely(logits, targets, mask)
-    else:
-        nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="none")
-        logprobs = -nll.view(targets.shape)
-    hits = (logits.argmax(-1) == targets) & mask if correct else mask
+    columns = labelled.any(0)
+    mask, targets = labelled[:, columns], shifted[labelled]
+    logits = _label_logits(model, batch, labelled, past).float()
+    found = _precisely(logits, targets) if precise else -F.cross_entropy(logits, targets, reduction="none")
+    logprobs = torch.zeros(mask.shape, dtype=found.dtype, device=found.device)
+    logprobs[mask] = found
+    hits = mask.clone()
+    if correct:
+        hits[mask] = logits.argmax(-1) == targets
     return LabelScores(logprobs=logprobs, mask=mask, correct=hits)
 
 
-def _precisely(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """log p_y = -log(1 + Σ_{j≠y} exp(z_j - z_y)) in float64, [B, K]; the 1 is added last, so nothing cancels."""
-    found = torch.zeros(targets.shape, dtype=torch.float64, device=logits.device)
-    parts = []
-    kept, wanted = logits[mask], targets[mask].unsqueeze(-1)
-    for start in range(0, len(kept), ROWS):
-        rows, labels = kept[start : start + ROWS].double(), wanted[start : start + ROWS]
-        gaps = rows - rows.gather(-1, labels)
-        others = gaps.scatter(-1, labels, -torch.inf).logsumexp(-1)
-        parts.append(-torch.logaddexp(torch.zeros_like(others), others))
-    found[mask] = torch.cat(parts)
-    return found
+def _precisely(logits: Tensor, targets: Tensor) -> Tensor:
+    """log p_y = -log(1 + Σ_{j≠y} exp(z_j - z_y)) in float64, [n]; the 1 is added last, so nothing cancels."""
+    found = []
+    for start in range(0, len(logits), ROWS):
+        rows, labels = logits[start : start + ROWS].double(), targets[start : start + ROWS].unsqueeze(-1)
+        own = rows.gather(-1, labels).squeeze(-1)
+        others = rows.scatter_(-1, labels, -torch.inf)
+        top = others.detach().amax(-1)
+        rest = others.sub_(top.unsqueeze(-1)).exp_().sum(-1).log() + (top - own)
+        found.append(-torch.logaddexp(torch.zeros_like(rest), rest))
+    return torch.cat(found)
 
 
-def _logits_at(model: nn.Module, batch: Batch, columns: Tensor) -> Tensor:
-    """Logits [B, K, V] that predict the tokens *after* `columns`, with the model's own head and scaling."""
-    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
-    if _keeps_logits(type(model).forward):
-        logits: Tensor = model(**inputs, logits_to_keep=columns).logits
+def _label_logits(model: nn.Module, batch: Batch, labelled: Tensor, past: DynamicCache | None) -> Tensor:
+    """Logits [n, V] from which the n labels are predicted, sample by sample, with the model's own head and scaling."""
+    inputs: dict[str, Any] = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
+    if past is not None:
+        done = past.get_seq_length()
+        labelled = labelled[:, done:]
+        inputs |= {"input_ids": batch.ids[:, done:], "past_key_values": past, "use_cache": True}
+    keeps = _keeps(type(model).forward)
+    if keeps == "any":
+        logits: Tensor = model(**inputs, logits_to_keep=F.pad(labelled, (0, 1))).logits
         return logits
-    return model(**inputs).logits[:, columns]  # type: ignore[no-any-return]
+    if keeps == "columns":
+        columns = labelled.any(0).nonzero().squeeze(1)
+        return model(**inputs, logits_to_keep=columns).logits[labelled[:, columns]]  # type: ignore[no-any-return]
+    return model(**inputs).logits[:, :-1][labelled]  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=8)
-def _keeps_logits(forward: Callable[..., object]) -> bool:
-    return "logits_to_keep" in inspect.signature(forward).parameters
+def _keeps(forward: Callable[..., object]) -> str:
+    """Which logits a model can be asked for: "any", the same "columns" of every sample, or "all"."""
+    if "logits_to_keep" not in inspect.signature(forward).parameters:
+        return "all"
+    return "any" if "slice_logits_to_keep" in inspect.unwrap(forward).__code__.co_names else "columns"

@@ -47,6 +47,34 @@ def test_scores_are_the_log_softmax_of_all_logits(precise: bool):
     assert not scores.logprobs[~scores.mask].any() and not scores.correct[~scores.mask].any()
 
 
+class Columns(nn.Module):
+    """A model that can be asked for the logits of columns alone, as transformers' models were once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = tiny_model()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, use_cache: bool, logits_to_keep: Tensor) -> object:
+        logits = self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache).logits
+        return SimpleNamespace(logits=logits[:, logits_to_keep, :])
+
+
+class Everything(Columns):
+    """A model that cannot be asked."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, use_cache: bool) -> object:  # type: ignore[override]
+        return self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
+
+
+@pytest.mark.parametrize("other", [Columns, Everything])
+def test_whichever_logits_a_model_can_be_asked_for_the_scores_are_the_same(other: type[Columns]):
+    at = batch(6)
+    with torch.no_grad():
+        expected, found = (label_scores(model, at, precise=True, correct=True) for model in (tiny_model(), other()))
+    torch.testing.assert_close(found.logprobs, expected.logprobs, rtol=1e-5, atol=1e-6)
+    assert torch.equal(found.mask, expected.mask) and torch.equal(found.correct, expected.correct)
+
+
 def test_padding_changes_nothing():
     model, at = tiny_model(), batch(5)
     with torch.no_grad():
@@ -92,11 +120,12 @@ def test_plain_float32_loses_what_precise_keeps():
     assert float(label_scores(model, at, precise=True).nll) > 0
 
 
-def test_the_gradient_is_softmax_minus_one_at_the_label():
+@pytest.mark.parametrize("precise", [False, True])
+def test_the_gradient_is_softmax_minus_one_at_the_label(precise: bool):
     logits = torch.randn(1, 3, 9, generator=torch.Generator().manual_seed(3), requires_grad=True)
     ids = torch.tensor([[1, 4, 6]])
     at = Batch(ids, torch.ones_like(ids), torch.tensor([[-100, 4, 6]]), (0,))
-    label_scores(Fixed(logits), at).nll.sum().backward()
+    label_scores(Fixed(logits), at, precise=precise).nll.sum().backward()
     expected = torch.softmax(logits.detach(), -1)
     expected[0, 0, 4] -= 1
     expected[0, 1, 6] -= 1
