@@ -20,7 +20,21 @@ def register_algorithms() -> dict[str, str]:
 
 @hookimpl
 def register_scorers() -> dict[str, str]:
-    return {"mrd": "unlearnkit.scorers.mrd:MRD"}
+    return {
+        "mrd": "unlearnkit.scorers.mrd:MRD",
+        "hessian-trace": "unlearnkit.scorers.hessian_trace:HessianTrace",
+        "loss": "unlearnkit.scorers.loss:Loss",
+        "grad-norm": "unlearnkit.scorers.grad_norm:GradNorm",
+        "length": "unlearnkit.scorers.length:Length",
+        "min-k": "unlearnkit.scorers.min_k:MinK",
+        "memorization": "unlearnkit.scorers.memorization:Memorization",
+        "representation": "unlearnkit.scorers.representation:Representation",
+        "word-rarity": "unlearnkit.scorers.word_rarity:WordRarity",
+        "type-token": "unlearnkit.scorers.type_token:TypeToken",
+        "readability": "unlearnkit.scorers.readability:Readability",
+        "ngram-overlap": "unlearnkit.scorers.ngram_overlap:NgramOverlap",
+        "occurrence": "unlearnkit.scorers.occurrence:Occurrence",
+    }
 
 
 @hookimpl

@@ -20,7 +20,19 @@ from unlearnkit.metrics.truth_ratio import TruthRatio
 from unlearnkit.plugins import Plugins
 from unlearnkit.samplers.mrd import MRDSampler
 from unlearnkit.samplers.uniform import Uniform
+from unlearnkit.scorers.grad_norm import GradNorm
+from unlearnkit.scorers.hessian_trace import HessianTrace
+from unlearnkit.scorers.length import Length
+from unlearnkit.scorers.loss import Loss
+from unlearnkit.scorers.memorization import Memorization
+from unlearnkit.scorers.min_k import MinK
 from unlearnkit.scorers.mrd import MRD
+from unlearnkit.scorers.ngram_overlap import NgramOverlap
+from unlearnkit.scorers.occurrence import Occurrence
+from unlearnkit.scorers.readability import Readability
+from unlearnkit.scorers.representation import Representation
+from unlearnkit.scorers.type_token import TypeToken
+from unlearnkit.scorers.word_rarity import WordRarity
 from unlearnkit.testing import (
     AggregateContract,
     AlgorithmContract,
@@ -63,6 +75,55 @@ class TestMRDSampler(SamplerContract):
 class TestMRD(ScorerContract):
     plugin = MRD
     options: ClassVar = {"draws": 2}
+
+
+class TestHessianTrace(ScorerContract):
+    plugin = HessianTrace
+    options: ClassVar = {"draws": 2}
+
+
+class TestLoss(ScorerContract):
+    plugin = Loss
+
+
+class TestGradNorm(ScorerContract):
+    plugin = GradNorm
+
+
+class TestLength(ScorerContract):
+    plugin = Length
+
+
+class TestMinK(ScorerContract):
+    plugin = MinK
+
+
+class TestMemorization(ScorerContract):
+    plugin = Memorization
+
+
+class TestRepresentation(ScorerContract):
+    plugin = Representation
+
+
+class TestWordRarity(ScorerContract):
+    plugin = WordRarity
+
+
+class TestTypeToken(ScorerContract):
+    plugin = TypeToken
+
+
+class TestReadability(ScorerContract):
+    plugin = Readability
+
+
+class TestNgramOverlap(ScorerContract):
+    plugin = NgramOverlap
+
+
+class TestOccurrence(ScorerContract):
+    plugin = Occurrence
 
 
 class TestProbability(MetricContract):

@@ -27,6 +27,8 @@ REASONS = {
     "no_wrong_answers": "the data have no wrong answers",
     "no_truth_ratio": "the data have no wrong answers",
     "no_target": "no token to measure",
+    "no_words": "no word to measure",
+    "too_short": "fewer words than are compared in a row",
     "zero_denominator": "known by heart: log-probability 0",
     "nonfinite": "not a finite number",
     "ill_conditioned": "almost 0 divided by almost 0",
