@@ -61,11 +61,8 @@ def _precisely(logits: Tensor, targets: Tensor) -> Tensor:
     found = []
     for start in range(0, len(logits), ROWS):
         rows, labels = logits[start : start + ROWS].double(), targets[start : start + ROWS].unsqueeze(-1)
-        own = rows.gather(-1, labels).squeeze(-1)
-        others = rows.scatter_(-1, labels, -torch.inf)
-        top = others.detach().amax(-1)
-        rest = others.sub_(top.unsqueeze(-1)).exp_().sum(-1).log() + (top - own)
-        found.append(-torch.logaddexp(torch.zeros_like(rest), rest))
+        others = rows.scatter(-1, labels, -torch.inf).logsumexp(-1) - rows.gather(-1, labels).squeeze(-1)
+        found.append(-torch.logaddexp(torch.zeros_like(others), others))
     return torch.cat(found)
 
 
