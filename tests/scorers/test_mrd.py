@@ -12,7 +12,6 @@ import torch
 from unlearnkit.contracts import Unit
 from unlearnkit.data.encode import Encoded
 from unlearnkit.scorers.mrd import MRD
-from unlearnkit.scorers.noise import BLOCK, NoisyWeights, _normal
 from unlearnkit.scoring import ModelBench, Work
 from unlearnkit.seeds import derive
 from unlearnkit.testing.material import tiny_model
@@ -106,26 +105,6 @@ def test_antithetic_value_follows_the_square_of_sigma(model: Any, encoded: list[
         MRD(draws=4, sigma=2e-3), bench(model, encoded)
     )
     np.testing.assert_allclose(ratios, 4, rtol=0.15)
-
-
-def test_tied_weights_get_one_noise() -> None:
-    tied = tiny_model()
-    weights = NoisyWeights(tied, seed=0, sigma=1.0)
-    before = tied.get_input_embeddings().weight.detach().clone()
-    weights.set(0, 1)
-    moved = tied.get_output_embeddings().weight.detach() - before
-    assert float(moved.std()) == pytest.approx(1.0, rel=0.1)
-    weights.restore()
-    assert torch.equal(tied.get_output_embeddings().weight, before)
-
-
-def test_noise_is_standard_normal_and_its_blocks_are_independent() -> None:
-    like = torch.empty(BLOCK + 1000)
-    noise = _normal(like, seed=3)
-    assert float(noise.mean()) == pytest.approx(0, abs=5 / len(noise) ** 0.5)
-    assert float(noise.std()) == pytest.approx(1, rel=5 / len(noise) ** 0.5)
-    assert not torch.equal(noise[:1000], noise[BLOCK:])
-    assert torch.equal(noise[:BLOCK], _normal(torch.empty(BLOCK), seed=3))
 
 
 def test_a_sample_known_by_heart_has_no_value_and_says_why() -> None:

@@ -7,32 +7,39 @@ For a sample of n label tokens with P_t(θ) = log p(x_t | x_<t; θ) and δ ~ N(0
 (arXiv 2504.06658). To second order it is (σ²/2) · |Σ_t tr(∇²P_t) / P_t|, a curvature. The paper reads a high value as
 easy to forget.
 
-Each draw is measured at θ + δ and at θ - δ and both sums, S⁺ and S⁻, are kept. Three estimators read the same draws:
-`antithetic` |mean (S⁺ + S⁻)/2| is the definition with every odd-order term cancelled; `plain` |mean S⁺| is the
-definition with the first-order noise left in; `mean-abs` mean |S⁺| puts the absolute value inside, which measures
-σ times a gradient norm and is there to compare with code that does so.
+A draw's sums at θ + δ and at θ - δ, S⁺ and S⁻, are kept, and three estimators read the same draws: `antithetic`
+|mean (S⁺ + S⁻)/2| is the definition with every odd-order term cancelled; `plain` |mean S⁺| is the definition with the
+first-order noise left in; `mean-abs` mean |S⁺| puts the absolute value inside, which measures σ times a gradient norm
+and is there to compare with code that does so. The last two need no S⁻ and ask for none.
+
+With `draws=auto` draws are added until the ranking is reliable enough. How many are enough is read off the draws in
+their order, the first that suffice, so it is the same whether they were made at once, after an interruption, or are
+there because another run wanted more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from unlearnkit.contracts import Batch, Bench, Draws, Score, Scorer, Unit
+from unlearnkit.contracts import Batch, Bench, Draws, Score, Scorer, Settled, Unit
 from unlearnkit.options import option
-from unlearnkit.scorers.statistics import split_half_reliability, standard_error
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from unlearnkit.scorers.calibrate import Calibration, beside, choose_sigma
+from unlearnkit.scorers.change import columns, relative_change
+from unlearnkit.scorers.precision import arriving, in_precision, refuse
+from unlearnkit.scorers.statistics import mean, split_half_reliability, standard_error
 
 FINITE_SHARE = 0.9
 """Below this share of finite draws a sample has no value."""
 TINY = 1e-6
 """Below this |Σ log p| (nats) the ratio is more denominator than difficulty."""
+FEWEST = 4
+"""Draws that a reliability is first read off."""
 BASE = (-1, 0)
 
 
@@ -40,93 +47,198 @@ BASE = (-1, 0)
 class MRD(Scorer):
     """Memory Removal Difficulty: relative change of the answer's log-probabilities under weight noise.
 
-    A draw's unit is dimensionless: nats over nats. Time: 2 · draws + 1 forward passes over the data."""
+    A draw's unit is dimensionless: nats over nats. Time: 2 · draws + 1 forward passes over the data, draws + 1 for the
+    estimators that read one side of a pair. draws=auto adds draws until the ranking has the reliability asked for;
+    sigma=auto takes the widest noise under which MRD still is a curvature."""
 
     unit: ClassVar[str] = "relative change"
     source: ClassVar[str] = "arXiv 2504.06658, definition 3.2"
     high_means: ClassVar[str] = "easy"
-    reduced_by: ClassVar[tuple[str, ...]] = ("draws", "estimator")
+    reduced_by: ClassVar[tuple[str, ...]] = ("draws", "reliability", "max_draws", "estimator")
+    remedy: ClassVar[str] = "-o estimator=antithetic -o draws=auto"
 
-    draws: int = option(8, "pairs of perturbations ±δ", ge=1, le=1_000_000)
-    sigma: float = option(1e-3, "standard deviation of the noise on each weight", gt=0)
+    draws: int | Literal["auto"] = option(
+        8, "pairs of perturbations ±δ, or auto: as many as it takes", ge=1, le=1_000_000
+    )
+    sigma: float | Literal["auto"] = option(
+        1e-3, "standard deviation of the noise on each weight, or auto: measured", gt=0
+    )
     estimator: Literal["antithetic", "plain", "mean-abs"] = option(  # type: ignore[assignment]
         "antithetic", "how draws become a value"
     )
     tokens: Literal["answer", "all"] = option("answer", "which tokens count")  # type: ignore[assignment]
     eps: float = option(1e-6, "log-probabilities nearer to 0 than this divide as this, in nats", gt=0)
+    reliability: float = option(0.95, "split-half reliability of the ranking that draws=auto goes on to", gt=0, lt=1)
+    max_draws: int = option(128, "draws at which draws=auto gives up", ge=2, le=1_000_000)
+    precision: Literal["float32", "bfloat16", "float16"] = option(  # type: ignore[assignment]
+        "float32", "dtype of the weights while scoring"
+    )
+    force: bool = option(False, "score in half precision, whatever is lost")
+
+    # -------------------------------------------------------------------------------------------------- before drawing
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        return ("sigma",) * (self.sigma == "auto") + ("precision",) * (self.precision != "float32")
+
+    def settle(self, bench: Bench) -> Settled:
+        """Find σ where it is to be found, and what half precision does to the noise where that is asked for.
+
+        Raises:
+            UnlearnkitError: code "precision": half precision, and not forced; says what share of the weights the
+                noise changes.
+        """
+        on = in_precision(bench, self.precision)
+        calibration = Calibration(on, self.eps)
+        found: dict[str, Any] = {}
+        sigma = self.sigma
+        if sigma == "auto":
+            found = choose_sigma(calibration)
+            sigma = found["sigma"]
+            if found["check"] != "quadratic":
+                warnings.warn(
+                    f"sigma=auto found no width at which MRD grows with its square ({found['check']}): "
+                    f"it went on with {sigma:g}",
+                    stacklevel=2,
+                )
+        if self.precision != "float32":
+            changed = arriving(on, sigma)
+            if not self.force:
+                raise refuse(self.precision, sigma, changed)
+            signal = float(np.median(calibration.signal(sigma)))
+            found |= {"changed": changed, **beside(signal, calibration.floor())}
+            warnings.warn(
+                f"{self.precision}: the noise changes {changed:.1%} of the weights; a typical score is {signal:.1e}, "
+                f"the round-off in it {found['floor']:.1e}",
+                stacklevel=2,
+            )
+        return Settled({"sigma": sigma}, found)
+
+    # --------------------------------------------------------------------------------------------------------- drawing
 
     def units(self, shards: int, draws: Draws) -> Sequence[Unit]:
-        del draws
         base = [Unit(*BASE, shard) for shard in range(shards)]
-        noisy = [Unit(k, sign, s) for k in range(self.draws) for sign in (1, -1) for s in range(shards)]
+        noisy = [Unit(k, sign, s) for k in range(self._count(draws)) for sign in self._signs for s in range(shards)]
         return base + noisy
 
     def measure(self, bench: Bench, todo: Sequence[Unit]) -> Iterator[tuple[Unit, np.ndarray]]:
         """Base units give [n, 3]: Σ log p (nats), label tokens, clamped tokens. Draws give [n, 1]: S⁺ or S⁻."""
         from unlearnkit.scorers.noise import NoisyWeights
 
+        on = in_precision(bench, self.precision)
         for shard in sorted({unit.shard for unit in todo}):  # before any noise is on the weights
-            for batch in bench.shards[shard]:
-                bench.base(batch)
-        weights = NoisyWeights(bench.model, bench.seed, self.sigma)
+            for batch in on.shards[shard]:
+                on.base(batch)
+        weights = NoisyWeights(on.model, on.seed, self._sigma)
         try:
             for (draw, sign), units in groupby(todo, key=lambda unit: (unit.draw, unit.sign)):
                 if (draw, sign) != BASE:
                     weights.set(draw, sign)
-                column = self._base if (draw, sign) == BASE else self._change
                 for unit in units:
-                    yield unit, np.concatenate([column(bench, batch) for batch in bench.shards[unit.shard]])
+                    batches = on.shards[unit.shard]
+                    if (draw, sign) == BASE:
+                        yield unit, np.concatenate([self._base(on, batch) for batch in batches])
+                    else:
+                        yield unit, np.concatenate([relative_change(on, batch, self.eps) for batch in batches])
         finally:
             weights.restore()
 
     def _base(self, bench: Bench, batch: Batch) -> np.ndarray:
         base = bench.base(batch)
         clamped = (base.mask & (base.logprobs > -self.eps)).sum(-1)
-        return _columns(base.logprobs.sum(-1), base.tokens, clamped)
+        return columns(base.logprobs.sum(-1), base.tokens, clamped)
 
-    def _change(self, bench: Bench, batch: Batch) -> np.ndarray:
-        base, noisy = bench.base(batch).logprobs, bench.scores(batch).logprobs
-        return _columns(((base - noisy) / base.clamp(max=-self.eps)).sum(-1))
+    # -------------------------------------------------------------------------------------------------------- reducing
 
-    def reduce(self, draws: Mapping[tuple[int, int], np.ndarray]) -> list[Score]:
-        total, _tokens, clamped = draws[BASE].T
-        table = self._table(draws)
-        finite = np.isfinite(table)
-        usable = finite.mean(axis=0) >= FINITE_SHARE
-        scores = []
-        for i in range(table.shape[1]):
-            column = table[finite[:, i], i]
-            if total[i] == 0:
-                scores.append(Score(None, None, len(column), "zero_denominator"))
-            elif not usable[i] or not np.isfinite(total[i]):
-                scores.append(Score(None, None, len(column), "nonfinite"))
-            else:
-                error = float(standard_error(column[:, None])[0])
-                scores.append(
-                    Score(
-                        value=float(self._value(column[:, None])[0]),
-                        stderr=error if np.isfinite(error) else None,
-                        n=len(column),
-                        status="ill_conditioned" if abs(total[i]) < TINY else "ok",
-                        clamped=int(clamped[i]),
-                    )
-                )
-        return scores
+    def reduce(self, draws: Draws) -> list[Score]:
+        table = self._table(draws, self._count(draws))
+        values, errors, counts = np.abs(mean(table)), standard_error(table), np.isfinite(table).sum(axis=0)
+        clamped = draws[BASE][:, 2].astype(int)
+        return [
+            Score(None, None, int(n), status)
+            if status in _WITHOUT_VALUE
+            else Score(
+                value=float(value),
+                stderr=float(error) if np.isfinite(error) else None,
+                n=int(n),
+                status=status,
+                clamped=int(tokens),
+                details=self._details(float(value), float(error)),
+            )
+            for value, error, n, tokens, status in zip(
+                values, errors, counts, clamped, self._statuses(draws, table), strict=True
+            )
+        ]
 
-    def agreement(self, draws: Mapping[tuple[int, int], np.ndarray]) -> float | None:
-        return split_half_reliability(self._table(draws), self._value)
+    def agreement(self, draws: Draws) -> float | None:
+        return self._agreement(draws, self._count(draws))
 
-    def _table(self, draws: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
-        """What the estimator averages, [draws, N]."""
-        plus = np.stack([draws[k, 1][:, 0] for k in range(self.draws)])
-        if self.estimator == "antithetic":
-            return np.asarray((plus + np.stack([draws[k, -1][:, 0] for k in range(self.draws)])) / 2)
-        return np.asarray(np.abs(plus) if self.estimator == "mean-abs" else plus)
+    def _agreement(self, draws: Draws, count: int) -> float | None:
+        """Reliability of the ranking by the first so many draws, among the samples that have a value."""
+        table = self._table(draws, count)
+        valued = [status not in _WITHOUT_VALUE for status in self._statuses(draws, table)]
+        return split_half_reliability(table[:, valued], lambda half: np.asarray(np.abs(mean(half))))
 
-    def _value(self, table: np.ndarray) -> np.ndarray:
-        # A mean over axis 0 adds draws in their order, whatever order they were made in.
-        return np.asarray(np.abs(table.mean(axis=0)))
+    def _count(self, draws: Draws) -> int:
+        """How many draws the result is made from, as far as can be told from those that are there.
+
+        Where no reliability exists (fewer than 3 samples with a value, or all equal) more draws would not make one."""
+        if self.draws != "auto":
+            return self.draws
+        for count in _sizes(self.max_draws):
+            if any(key not in draws for key in (BASE, *((k, sign) for k in range(count) for sign in self._signs))):
+                return count
+            reached = self._agreement(draws, count)
+            if reached is None or reached >= self.reliability:
+                return count
+        return self.max_draws
+
+    def _table(self, draws: Draws, count: int) -> np.ndarray:
+        """What the estimator averages, [count, N], NaN where a draw was not finite."""
+        sides = [np.stack([draws[k, sign][:, 0] for k in range(count)]) for sign in self._signs]
+        with np.errstate(invalid="ignore"):  # inf - inf
+            table = sum(sides) / len(sides)
+        table = np.abs(table) if self.estimator == "mean-abs" else table
+        return np.where(np.isfinite(table), table, np.nan)
+
+    def _statuses(self, draws: Draws, table: np.ndarray) -> list[str]:
+        """The word for each sample, [N]: whether it has a value, and whether that is to be trusted."""
+        total = draws[BASE][:, 0]
+        finite = np.isfinite(table).mean(axis=0) >= FINITE_SHARE
+        return [
+            "zero_denominator" if t == 0
+            else "nonfinite" if not (usable and np.isfinite(t))
+            else "ill_conditioned" if abs(t) < TINY
+            else "ok"
+            for t, usable in zip(total, finite, strict=True)
+        ]  # fmt: skip
+
+    def _details(self, value: float, error: float) -> dict[str, float]:
+        """The curvature: what does not depend on σ. The mean of absolute values is none."""
+        if self.estimator == "mean-abs":
+            return {}
+        square = self._sigma**2
+        stderr = {"curvature_stderr": error / square} if np.isfinite(error) else {}
+        return {"curvature": value / square, **stderr}
+
+    @property
+    def _signs(self) -> tuple[int, ...]:
+        return (1, -1) if self.estimator == "antithetic" else (1,)
+
+    @property
+    def _sigma(self) -> float:
+        assert self.sigma != "auto", "sigma=auto is settled before anything is measured"
+        return self.sigma
 
 
-def _columns(*columns: Tensor) -> np.ndarray:
-    return np.stack([column.double().cpu().numpy() for column in columns], axis=1)
+_WITHOUT_VALUE = ("zero_denominator", "nonfinite")
+
+
+def _sizes(most: int) -> Iterator[int]:
+    """Numbers of draws at which reliability is looked at: steps of 2, later of a quarter, so that few draws are made
+    in vain and few looks tempt chance."""
+    count = FEWEST
+    while count < most:
+        yield count
+        count += 2 * max(1, count // 8)
+    yield most
