@@ -42,6 +42,11 @@ def register_samplers() -> dict[str, str]:
     return {
         "uniform": "unlearnkit.samplers.uniform:Uniform",
         "mrd": "unlearnkit.samplers.mrd:MRDSampler",
+        "mrd-per-token": "unlearnkit.samplers.mrd_per_token:MRDPerToken",
+        "curriculum": "unlearnkit.samplers.curriculum:Curriculum",
+        "hard-first": "unlearnkit.samplers.hard_first:HardFirst",
+        "stratified": "unlearnkit.samplers.stratified:Stratified",
+        "active": "unlearnkit.samplers.active:Active",
     }
 
 

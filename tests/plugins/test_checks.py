@@ -56,7 +56,7 @@ def test_a_wrong_loss(losses: Any, came: str, expected: str):
     assert expected in caught.value.hint
 
 
-POOL = Pool(3, 3, 0, 1, None, np.full(3, np.nan), np.full(3, 2.0))
+POOL = Pool(3, 3, 0, 1, None, np.full(3, np.nan), np.full(3, 2.0), np.full(3, 5))
 
 
 def test_only_a_sampler_that_draws_for_every_step_may_end_training():

@@ -15,7 +15,7 @@ DRAWS = 12_000
 
 
 def pool(n: int, scores: np.ndarray | None = None, epoch: int = 0) -> Pool:
-    return Pool(n, n, epoch, 10, scores, np.full(n, np.nan), np.full(n, 2.0))
+    return Pool(n, n, epoch, 10, scores, np.full(n, np.nan), np.full(n, 2.0), np.full(n, 5))
 
 
 def counts(scores: np.ndarray, epochs: int) -> np.ndarray:

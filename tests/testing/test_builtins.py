@@ -18,7 +18,12 @@ from unlearnkit.metrics.probability import Probability, ProbabilityAgainstOption
 from unlearnkit.metrics.rouge import Rouge
 from unlearnkit.metrics.truth_ratio import TruthRatio
 from unlearnkit.plugins import Plugins
+from unlearnkit.samplers.active import Active
+from unlearnkit.samplers.curriculum import Curriculum
+from unlearnkit.samplers.hard_first import HardFirst
 from unlearnkit.samplers.mrd import MRDSampler
+from unlearnkit.samplers.mrd_per_token import MRDPerToken
+from unlearnkit.samplers.stratified import Stratified
 from unlearnkit.samplers.uniform import Uniform
 from unlearnkit.scorers.grad_norm import GradNorm
 from unlearnkit.scorers.hessian_trace import HessianTrace
@@ -70,6 +75,35 @@ class TestUniform(SamplerContract):
 @pytest.mark.filterwarnings("ignore:all scores are equal")
 class TestMRDSampler(SamplerContract):
     plugin = MRDSampler
+
+
+class TestMRDPerToken(SamplerContract):
+    plugin = MRDPerToken
+
+
+@pytest.mark.filterwarnings("ignore:all scores are equal")
+class TestCurriculum(SamplerContract):
+    plugin = Curriculum
+
+
+@pytest.mark.filterwarnings("ignore:all scores are equal")
+class TestHardFirst(SamplerContract):
+    plugin = HardFirst
+
+
+@pytest.mark.filterwarnings("ignore:all scores are equal")
+class TestStratified(SamplerContract):
+    plugin = Stratified
+
+
+class TestActive(SamplerContract):
+    plugin = Active
+
+
+@pytest.mark.filterwarnings("ignore:all scores are equal")
+class TestActiveWeighted(SamplerContract):
+    plugin = Active
+    options: ClassVar = {"weight": "inverse-mrd"}
 
 
 class TestMRD(ScorerContract):

@@ -173,7 +173,7 @@ class Orders:
         scored_by = self._score_run(epoch, self.sampler.needs)
         values = None if scored_by is None else self._values(scored_by)
         rng = np.random.default_rng(derive(self.seed, "order", epoch))
-        pool = Pool(n, n, epoch, self.epochs, values, np.full(n, np.nan), np.full(n, FORGOTTEN))
+        pool = Pool(n, n, epoch, self.epochs, values, np.full(n, np.nan), np.full(n, FORGOTTEN), np.ones(n))
         order = checked_order(self.name, self.sampler.order(pool, rng), pool)
         row = records.OrderRow(epoch, scored_by, digest([int(i) for i in order]))
         self.place.store.put_order(self.run.id, row)

@@ -24,7 +24,8 @@ class SamplerContract(Contract):
         sampler = self.make()
         size = n if sampler.every == "epoch" else min(n, 4)
         nll = np.linspace(0.0, 3.0, n)  # the last third is forgotten
-        pool = Pool(n, size, epoch, 4, scores, nll, np.full(n, 2.0))
+        tokens = np.arange(n) % 5 + 3
+        pool = Pool(n, size, epoch, 4, scores, nll, np.full(n, 2.0), tokens)
         order = sampler.order(pool, np.random.default_rng(seed))
         return checked_order("tested", order, pool, may_end=sampler.every == "step")
 
