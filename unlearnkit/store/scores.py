@@ -93,6 +93,6 @@ def digest(n: int, c: int, data: bytes) -> bytes:
     return hashlib.sha256(f"{n},{c};".encode() + data).digest()[:8]
 
 
-def whole(row: sa.RowMapping) -> bool:
+def whole(row: Mapping[Any, Any]) -> bool:
     """Whether a block is what was written."""
     return digest(row["n"], row["c"], row["data"]) == bytes(row["digest"])
