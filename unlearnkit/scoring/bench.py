@@ -10,6 +10,7 @@ import torch
 
 from unlearnkit.contracts import Batch, Bench, LabelScores, Sample
 from unlearnkit.losses import label_scores
+from unlearnkit.scoring.prefix import Prefix
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class ModelBench(Bench):
-    """A bench over a model in memory."""
+    """A bench over a model in memory. Weights are perturbed in place, under `torch.no_grad` and not through `.data`: by
+    torch's own count of such changes it tells whether a prefix that the samples share has to be run again."""
 
     model: nn.Module
     shards: Sequence[Sequence[Batch]]
@@ -27,7 +29,11 @@ class ModelBench(Bench):
     samples: Sequence[Sample] = ()
     sets: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     batches: Mapping[str, Sequence[Batch]] = field(default_factory=dict)
-    _base: dict[tuple[int, ...], LabelScores] = field(default_factory=dict, repr=False)
+    _base: dict[int, tuple[Batch, LabelScores]] = field(default_factory=dict, init=False, repr=False)
+    _prefix: Prefix | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._prefix = Prefix.of(self.model, [batch for shard in self.shards for batch in shard])
 
     @classmethod
     def of(cls, work: Work, model: nn.Module) -> ModelBench:
@@ -37,15 +43,16 @@ class ModelBench(Bench):
 
     def scores(self, batch: Batch) -> LabelScores:
         with torch.inference_mode():
-            return label_scores(self.model, batch, precise=True)
+            past = None if self._prefix is None else self._prefix.past(batch)
+            return label_scores(self.model, batch, precise=True, past=past)
 
     def base(self, batch: Batch) -> LabelScores:
-        if batch.rows not in self._base:
-            self._base[batch.rows] = self.scores(batch)
-        return self._base[batch.rows]
+        if id(batch) not in self._base:
+            self._base[id(batch)] = batch, self.scores(batch)  # a batch that is kept keeps its id
+        return self._base[id(batch)][1]
 
     def over(self, model: nn.Module) -> ModelBench:
-        return replace(self, model=model, _base={})
+        return replace(self, model=model)
 
 
 class TextBench(Bench):

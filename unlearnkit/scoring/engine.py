@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unlearnkit.scoring.work import Work
     from unlearnkit.store import Store
 
-VERSION = 2
+VERSION = 3
 """Changes when the same scorer on the same bench would give other bits."""
 
 
