@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from unlearnkit.data.samples import DataSpec, load_samples
 from unlearnkit.data.sources import read_rows
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 
@@ -57,6 +58,22 @@ def test_a_folder_holds_splits(tmp_path: Path):
     assert read(tmp_path) == [{"text": "train"}]
 
 
+def test_plain_text_has_a_document_a_line(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffOne line.\r\n\n \t\n  Zwei, naïve\u2028東京  \n{\"not\": \"JSON\"}".encode())
+    texts = ["One line.", "  Zwei, naïve\u2028東京  ", '{"not": "JSON"}']
+    assert read(path) == [{"text": text} for text in texts]
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    in_lines, in_json = (load_samples(DataSpec(str(tmp_path / name))) for name in ("a.txt", "b.jsonl"))
+    assert in_lines.samples == in_json.samples
+
+
+def test_a_licence_beside_the_data_is_no_split(tmp_path: Path):
+    (tmp_path / "train.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "LICENSE.txt").write_text("Do what you like.\n")
+    assert read(tmp_path) == [{"text": "x"}]
+
+
 def test_a_file_has_no_splits(tmp_path: Path):
     (tmp_path / "a.jsonl").write_text('{"text": "x"}\n')
     assert isinstance(refused(tmp_path / "a.jsonl", "train"), BadInput)
@@ -77,7 +94,9 @@ def test_a_file_has_no_splits(tmp_path: Path):
         ("a.csv", "q,a\n1\n", "format", "a.csv:2: the row does not have the header's 2 fields"),
         ("a.csv", 'q,a\n1,"2\n', "format", "a.csv:2: "),
         ("a.parquet", b"PAR1 and then nothing", "format", "is not a readable Parquet file"),
-        ("a.txt", "x", "format", "cannot tell the format"),
+        ("a.doc", "x", "format", "cannot tell the format"),
+        ("a.txt", "ok\nö\n".encode("latin-1"), "encoding", "a.txt:2: byte 0xf6 is not UTF-8"),
+        ("a.txt", "\n \n", "empty", "has no rows"),
         ("a.jsonl", "", "empty", "has no rows"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Reading rows: JSONL, CSV and Parquet files, TOFU by split name, and data sets of the Hugging Face hub.
+"""Reading rows: JSONL, CSV, Parquet and plain text files, TOFU by split name, and data sets of the Hugging Face hub.
 
 Local text formats are parsed here rather than by `datasets`, which reports a broken line as "an error occurred while
 generating the dataset": a user needs the file, the line and the column. Hub data sets go through `datasets`.
@@ -43,7 +43,7 @@ def read_rows(source: str, split: str | None, *, tofu_dir: Path | None, allow_do
     else:
         raise NotFound(
             f"no data at {source}",
-            hint="give a .jsonl, .csv or .parquet file, tofu:forget01, or a hub name like org/name",
+            hint="give a .jsonl, .csv, .parquet or .txt file, tofu:forget01, or a hub name like org/name",
             code="data",
         )
     if not rows:
@@ -57,12 +57,11 @@ def _looks_like_hub_name(source: str) -> bool:
 
 
 def _in_folder(folder: Path, split: str | None) -> Path:
-    files = sorted(f for f in folder.iterdir() if f.suffix in READERS)
-    if split is not None:
-        files = [f for f in files if f.stem == split]
+    splits = sorted(f for f in folder.iterdir() if f.suffix in READERS and f.suffix not in BESIDE_DATA)
+    files = splits if split is None else [f for f in splits if f.stem == split]
     if len(files) == 1:
         return files[0]
-    names = ", ".join(sorted(f.stem for f in folder.iterdir() if f.suffix in READERS)) or "none"
+    names = ", ".join(sorted(f.stem for f in splits)) or "none"
     raise NotFound(f"{folder} is a folder; its splits: {names}", hint="choose one with --split", code="data")
 
 
@@ -154,11 +153,19 @@ def _parquet(path: Path) -> list[Raw]:
     return rows
 
 
+def _lines(path: Path) -> list[Raw]:
+    """A document a line; empty lines are none."""
+    return [{"text": line.removesuffix("\r")} for line in _text(path).split("\n") if line.strip()]
+
+
 READERS: dict[str, Callable[[Path], list[Raw]]] = {
     ".jsonl": _jsonl,
     ".csv": _csv,
     ".parquet": _parquet,
+    ".txt": _lines,
 }
+BESIDE_DATA = {".txt"}
+"""Read where a file is named, but no split of a folder, where such a file is as likely its licence."""
 
 
 # -------------------------------------------------------------------------------------------------- TOFU and the hub
