@@ -28,6 +28,7 @@ def alter(place: Workplace, statement: str) -> None:
     [
         "UPDATE score SET value = value * 1.001 WHERE sample = (SELECT min(sample) FROM score)",
         "UPDATE score SET stderr = 0 WHERE sample = (SELECT min(sample) FROM score)",
+        "UPDATE score SET details = json_set(details, '$.curvature', 7) WHERE sample = (SELECT min(sample) FROM score)",
         "DELETE FROM score WHERE sample = (SELECT min(sample) FROM score)",
     ],
 )

@@ -59,7 +59,7 @@ def _scores(place: Workplace, store: Store, run: Run) -> Iterator[Finding]:
 
 def _same(a: ScoreRow, b: ScoreRow) -> bool:
     """Equal but for the order in which another machine may add."""
-    return (a.n, a.status, a.clamped) == (b.n, b.status, b.clamped) and all(
+    return (a.n, a.status, a.clamped, a.details.keys()) == (b.n, b.status, b.clamped, b.details.keys()) and all(
         x == y or (x is not None and y is not None and math.isclose(x, y, rel_tol=1e-9))
-        for x, y in ((a.value, b.value), (a.stderr, b.stderr))
+        for x, y in ((a.value, b.value), (a.stderr, b.stderr), *((a.details[k], b.details[k]) for k in a.details))
     )
