@@ -88,9 +88,25 @@ def load_samples(
     Raises:
         UnlearnkitError: codes `column`, `type`, `encoding`, `no-target`, `empty` and those of `read_rows`.
     """
+    return samples_of(raw_rows(spec, tofu_dir=tofu_dir, allow_download=allow_download, external=external), spec)
+
+
+def raw_rows(
+    spec: DataSpec,
+    *,
+    tofu_dir: Path | None = None,
+    allow_download: bool = False,
+    external: Callable[[str, str | None], list[Raw] | None] | None = None,
+) -> list[Raw]:
+    """The rows of a data set with all of their columns, unchecked; see `load_samples`."""
     rows = external(spec.source, spec.split) if external else None
     if rows is None:
         rows = read_rows(spec.source, spec.split, tofu_dir=tofu_dir, allow_download=allow_download)
+    return rows
+
+
+def samples_of(rows: Sequence[Raw], spec: DataSpec) -> SampleSet:
+    """Rows as samples, checked; a sample's position is its row's. See `load_samples`."""
     label = spec.source if spec.split is None else f"{spec.source}[{spec.split}]"
     question, answer = _columns(rows, spec, label)
     samples: list[Sample] = []

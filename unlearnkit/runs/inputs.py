@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import Sample
 from unlearnkit.data.encode import Encoded, Template, choose_template, encode_samples
-from unlearnkit.data.samples import DataSpec, SampleSet, bad_rows_error, load_samples
+from unlearnkit.data.samples import DataSpec, SampleSet, bad_rows_error, raw_rows, samples_of
 from unlearnkit.errors import NotFound, UnlearnkitError
 from unlearnkit.evaluating import pad_id
 from unlearnkit.models import ModelSource, load_tokenizer, resolve
@@ -107,7 +107,12 @@ def _row(sample: Sample, tokens: int, with_text: bool) -> records.Row:
 
 def read_set(place: Workplace, spec: DataSpec) -> SampleSet:
     """A data set, read and checked; needs no model."""
-    return load_samples(
+    return samples_of(read_raw(place, spec), spec)
+
+
+def read_raw(place: Workplace, spec: DataSpec) -> list[dict[str, Any]]:
+    """The rows of a data set with all of their columns, unchecked."""
+    return raw_rows(
         spec,
         tofu_dir=place.settings.tofu_dir,
         allow_download=place.settings.allow_download,
