@@ -10,7 +10,6 @@ import numpy as np
 
 from unlearnkit.contracts import Scorer
 from unlearnkit.errors import BadInput, NotFound
-from unlearnkit.runs.inputs import find_model
 from unlearnkit.scoring import BATCH_SIZE
 
 if TYPE_CHECKING:
@@ -70,14 +69,14 @@ def scorer_name(place: Workplace, run: records.Run) -> str:
     return f"{run.method} ({', '.join(differing)})" if differing else run.method
 
 
-def all_scored(place: Workplace, model: str, samples: Collection[str]) -> list[Scored]:
+def all_scored(place: Workplace, weights: str, samples: Collection[str]) -> list[Scored]:
     """Every measure that the store holds of all of the samples under a model, by name, the newest run of each.
 
     What does not depend on the weights holds for every model; where it was measured with this one too, that counts."""
     found: dict[str, Scored] = {}
-    mine_first = sorted(_complete(place), key=lambda run: run.model != model)
+    mine_first = sorted(_complete(place), key=lambda run: run.model != weights)
     for run in mine_first:
-        if (run.model == model or not _reads_model(place, run)) and scorer_name(place, run) not in found:
+        if _holds_for(place, run, weights) and scorer_name(place, run) not in found:
             candidate = scored(place, run)
             if candidate.values.keys() >= set(samples):
                 found[candidate.name] = candidate
@@ -85,36 +84,34 @@ def all_scored(place: Workplace, model: str, samples: Collection[str]) -> list[S
 
 
 def choose_scored(
-    place: Workplace, *, by: str = "mrd", run: str | None = None, model: str | None = None, data: Collection[str] = ()
+    place: Workplace, *, by: str = "mrd", run: str | None = None, weights: str | None = None, data: Collection[str] = ()
 ) -> Scored:
-    """The scores to go by: the run that was named; else the newest by a scorer, of a model where one was named, that
-    covers most of the samples of `data`.
+    """The scores to go by: the run that was named; else, of the runs of a scorer, the newest of those that cover most
+    of `data`, under the model of these weights where they are given.
 
     Raises:
         NotFound: code `scores`, where the store holds none.
-        BadInput: the run is none of scores, or has no value.
+        BadInput: code `scores`, where the named run has none.
     """
+    store, wanted = place.reading(), set(data)
     if run is not None:
-        named = place.reading().run(run)
+        named = store.run(run)
         if named.kind != "score" or named.state != "complete":
-            raise BadInput(
-                f"run {named.id} is no complete score run: it is {named.kind}, {named.status}", code="scores"
-            )
+            raise BadInput(f"run {named.id} has no scores: it is {named.kind}, {named.status}", code="scores")
         return scored(place, named)
     place.plugins.resolve("scorer", by)  # a name with a mistake in it is told as such
-    weights = None if model is None else find_model(place, model).fingerprint
-    fitting = [r for r in _complete(place) if r.method == by and _fits(place, r, weights)]
-    wanted = set(data)
-    candidates = [(len(wanted & s.defined.keys()), s) for s in (scored(place, r) for r in fitting)]
+    mine = [r for r in _complete(place) if r.method == by and (weights is None or _holds_for(place, r, weights))]
+    candidates = [(len(wanted & s.defined.keys()), s) for s in (scored(place, r) for r in mine)]
     covered, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
-    if best is None or (wanted and not covered):
-        of = "" if model is None else f" under {model}"
-        raise NotFound(
-            f"the store holds no {by} scores{' of these samples' if data else ''}{of}",
-            hint=f"unlearnkit score --model {model or 'MODEL'} --data DATA --scorer {by}",
-            code="scores",
-        )
-    return best
+    if best is not None and (covered or not wanted):
+        return best
+    model = None if weights is None else store.model(weights)
+    of = f"{' of these samples' if wanted else ''}{f' under {model.source}' if model else ''}"
+    raise NotFound(
+        f"the store holds no {by} scores{of}",
+        hint=f"unlearnkit score --model {model.source if model else 'MODEL'} --data DATA --scorer {by}",
+        code="scores",
+    )
 
 
 def bins(values: Mapping[str, float], count: int) -> list[list[str]]:
@@ -128,12 +125,8 @@ def _complete(place: Workplace) -> list[records.Run]:
     return [run for run in place.reading().runs(kind="score", state="complete") if run.config.get("request")]
 
 
-def _fits(place: Workplace, run: records.Run, weights: str | None) -> bool:
-    return weights is None or run.model == weights or not _reads_model(place, run)
-
-
-def _reads_model(place: Workplace, run: records.Run) -> bool:
-    return _plugin(place, run).reads_model
+def _holds_for(place: Workplace, run: records.Run, weights: str) -> bool:
+    return run.model == weights or not _plugin(place, run).reads_model
 
 
 def _plugin(place: Workplace, run: records.Run) -> type[Scorer]:
