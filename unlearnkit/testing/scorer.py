@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import cache
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from unlearnkit.contracts import Bench, Draws, Scorer, Unit
+from unlearnkit.contracts import Bench, Draws, Scorer, Settled, Unit
 from unlearnkit.testing import material
 from unlearnkit.testing.contract import Contract
 
@@ -22,10 +25,15 @@ class ScorerContract(Contract):
     kind: ClassVar[str] = "scorer"
     plugin: ClassVar[type[Scorer]]
 
+    def settled(self) -> Scorer:
+        """A fresh instance with what it chooses by itself chosen."""
+        scorer = self.make()
+        return replace(scorer, **_chosen(type(self))) if scorer.unsettled else scorer
+
     def measured(self, bench: Bench, todo: Sequence[Unit], stop: int | None = None) -> dict[Unit, np.ndarray]:
         """Units with their values; after `stop` of them the iterator is closed."""
         found: dict[Unit, np.ndarray] = {}
-        with closing(self.make().measure(bench, todo)) as units:
+        with closing(self.settled().measure(bench, todo)) as units:
             for unit, values in islice(units, stop):
                 assert unit not in found, f"{unit} came twice"
                 found[unit] = values
@@ -33,11 +41,23 @@ class ScorerContract(Contract):
 
     def units(self, bench: Bench) -> list[Unit]:
         """All units of the bench, asked for until the scorer has enough."""
-        scorer = self.make()
+        scorer = self.settled()
         draws: Draws = {}
         while missing := [u for u in scorer.units(len(bench.shards), draws) if (u.draw, u.sign) not in draws]:
             draws = {**draws, **_draws(self.measured(bench, missing))}
         return list(scorer.units(len(bench.shards), draws))
+
+    def test_what_it_chooses_it_chooses_once_and_touches_no_weight(self) -> None:
+        bench = material.bench()
+        before = _weights(bench)
+        scorer = self.make()
+        if scorer.unsettled:
+            chosen = scorer.settle(bench)
+            assert json.loads(json.dumps(dict(chosen.options), allow_nan=False)) == chosen.options
+            assert json.loads(json.dumps(dict(chosen.found), allow_nan=False)) == chosen.found
+            assert chosen.options == _chosen(type(self)), "another time it chose otherwise"
+        after = _weights(bench)
+        assert all(torch.equal(after[name], before[name]) for name in before), "settle left weights changed"
 
     def test_units_are_distinct_and_cover_every_shard(self) -> None:
         bench = material.bench()
@@ -78,7 +98,7 @@ class ScorerContract(Contract):
     def test_one_score_a_sample(self) -> None:
         bench = material.bench()
         draws = _draws(self.measured(bench, self.units(bench)))
-        scores = self.make().reduce(draws)
+        scores = self.settled().reduce(draws)
         assert len(scores) == sum(len(batch) for shard in bench.shards for batch in shard)
         for score in scores:
             assert score.value is None or math.isfinite(score.value)
@@ -87,8 +107,15 @@ class ScorerContract(Contract):
 
     def test_agreement_is_a_correlation(self) -> None:
         bench = material.bench()
-        agreement = self.make().agreement(_draws(self.measured(bench, self.units(bench))))
+        agreement = self.settled().agreement(_draws(self.measured(bench, self.units(bench))))
         assert agreement is None or -1 <= agreement <= 1
+
+
+@cache
+def _chosen(case: type[ScorerContract]) -> Mapping[str, Any]:
+    """What a case's scorer chooses for the bench, which is the same in all its tests."""
+    settled: Settled = case().make().settle(material.bench())
+    return settled.options
 
 
 def _weights(bench: Bench) -> dict[str, torch.Tensor]:
