@@ -151,7 +151,9 @@ class MRD(Scorer):
     # -------------------------------------------------------------------------------------------------------- reducing
 
     def reduce(self, draws: Draws) -> list[Score]:
-        table = self._table(draws, self._count(draws))
+        count = self._count(draws)
+        self._warn_of_a_shortfall(draws, count)
+        table = self._table(draws, count)
         values, errors, counts = np.abs(mean(table)), standard_error(table), np.isfinite(table).sum(axis=0)
         clamped = draws[BASE][:, 2].astype(int)
         return [
@@ -192,6 +194,17 @@ class MRD(Scorer):
             if reached is None or reached >= self.reliability:
                 return count
         return self.max_draws
+
+    def _warn_of_a_shortfall(self, draws: Draws, count: int) -> None:
+        if self.draws != "auto" or count < self.max_draws:
+            return
+        reached = self._agreement(draws, count)
+        if reached is not None and reached < self.reliability:
+            warnings.warn(
+                f"draws=auto gave up after {count} draws at a reliability of {reached:.2f}, "
+                f"below {self.reliability:g}: a higher -o max_draws goes on from there",
+                stacklevel=3,
+            )
 
     def _table(self, draws: Draws, count: int) -> np.ndarray:
         """What the estimator averages, [count, N], NaN where a draw was not finite."""
