@@ -98,3 +98,13 @@ def test_a_snapshot_leaves_half_of_what_is_free_on_a_device() -> None:
     assert fits_beside(needed=5, free=10)
     assert not fits_beside(needed=6, free=10)
     assert fits_beside(needed=0, free=0)
+
+
+def test_torch_counts_every_change_of_a_parameter() -> None:
+    """Whoever remembers what the weights gave, such as a prefix's cache, tells by this count that they changed."""
+    model = tiny_model()
+    weights, seen = NoisyWeights(model, seed=0, sigma=1e-2), []
+    for change in (lambda: weights.set(0, 1), lambda: weights.set(0, -1), lambda: weights.set(1, 1), weights.restore):
+        seen.append([p._version for p in model.parameters()])
+        change()
+        assert all(p._version > before for p, before in zip(model.parameters(), seen[-1], strict=True))

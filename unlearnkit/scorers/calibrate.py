@@ -30,7 +30,7 @@ HALVINGS = 16
 TOLERANCE = 0.1
 MARGIN = 10
 PAIRS = 2
-SAMPLES = 8
+SAMPLES = 5
 
 
 @dataclass(frozen=True)
