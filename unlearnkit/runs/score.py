@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,18 @@ from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
-from unlearnkit.runs.identity import digest
+from unlearnkit.runs.identity import digest, environment
 from unlearnkit.runs.inputs import Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
-from unlearnkit.scoring import BATCH_SIZE, Ledger, Work
+from unlearnkit.scoring import BATCH_SIZE, Crew, Ledger, Work
+from unlearnkit.settings import Settings
 from unlearnkit.store import new_id, records
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from unlearnkit.contracts import Bench
+    from unlearnkit.contracts import Bench, Unit
+    from unlearnkit.scoring.engine import Measured
 
 UNCLEAR = 0.5
 """Above this share of samples that are below twice their standard error, a ranking is mostly noise."""
@@ -47,8 +50,9 @@ class ScoreReport:
     """What `score` found. `computed` and `from_store` count stored pieces of work: a draw over a shard of samples.
 
     `pairs` and `forward_passes` count the draws and the passes over the data that the scores are made from, `seconds`
-    what those took, whichever run made them. `unclear` is the share of samples whose value is below twice its standard
-    error. `settled` holds the options that the scorer chose by itself, and `found` what it saw when it chose."""
+    what those took, whichever run made them, added over workers. `unclear` is the share of samples whose value is below
+    twice its standard error. `settled` holds the options that the scorer chose by itself, and `found` what it saw when
+    it chose."""
 
     run: str
     scorer: str
@@ -127,6 +131,25 @@ class ScoreTask:
         )
 
 
+@dataclass(frozen=True)
+class WorkerTask:
+    """All that a worker has from its parent: with it, it makes its process like its parent's and takes up the task."""
+
+    settings: Settings
+    scorer_name: str
+    options: Mapping[str, Any]
+    work: Work
+    load: Callable[[], nn.Module]
+
+    @contextmanager
+    def __call__(self) -> Iterator[tuple[Scorer, Bench]]:
+        environment(self.settings)
+        with Workplace(self.settings) as place:
+            scorer: Scorer = place.plugins.build("scorer", self.scorer_name, self.options)
+            with scoring.open_bench(self.work, scorer, self.load) as bench:
+                yield scorer, bench
+
+
 def score(
     place: Workplace,
     *,
@@ -139,6 +162,7 @@ def score(
     batch_size: int = BATCH_SIZE,
     template: str = "auto",
     system_prompt: str | None = None,
+    workers: int = 1,
 ) -> ScoreReport:
     """Score every sample of a set, computing only what the store does not hold.
 
@@ -148,13 +172,16 @@ def score(
         sets: other sets by name, for scorers that compare with them ("retain", "corpus").
         scorer: a scorer plugin; `options` are its options, as objects or as typed on a command line.
         seed: of the noise.
+        workers: processes that measure, each with a model of its own; any number gives the same bits. A script that
+            asks for several keeps its own work under `if __name__ == "__main__"`, as they import it.
 
     Raises:
         UnlearnkitError: bad input, before a model is loaded or anything is written; `busy`, where another process
             works on the same scores.
     """
-    if batch_size < 1:
-        raise BadInput(f"--batch-size must be a whole number ≥ 1, got {batch_size}", code="value")
+    for name, number in (("--batch-size", batch_size), ("--workers", workers)):
+        if number < 1:
+            raise BadInput(f"{name} must be a whole number ≥ 1, got {number}", code="value")
     built: Scorer = place.plugins.build("scorer", scorer, options or {})
     specs = {"data": data, **_wanted_sets(scorer, built, sets or {})}
     read = {role: read_set(place, spec) for role, spec in specs.items()}
@@ -163,10 +190,11 @@ def score(
     asked = request(
         place, model=model, data=data, sets={role: specs[role] for role in built.sets}, scorer=scorer,
         options=options_of(built), seed=seed, batch_size=batch_size, template=template, system_prompt=system_prompt,
+        workers=workers,
     )  # fmt: skip
     load = partial(load_model, source)
     task = ScoreTask(source.fingerprint, load, inputs, "data", scorer, built, seed, batch_size)
-    return run_task(place, task, asked)
+    return run_task(place, task, asked, workers=workers)
 
 
 def _wanted_sets(name: str, scorer: Scorer, given: Mapping[str, DataSpec]) -> dict[str, DataSpec]:
@@ -179,22 +207,53 @@ def _wanted_sets(name: str, scorer: Scorer, given: Mapping[str, DataSpec]) -> di
     return {role: given[role] for role in scorer.sets}
 
 
-def run_task(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, parent: str | None = None) -> ScoreReport:
-    """Find or make the run of a task, measure what is missing, and report."""
-    with ExitStack() as benches:
+Measuring = Callable[["Sequence[Unit]"], "Generator[Measured]"]
+
+
+def run_task(
+    place: Workplace, task: ScoreTask, asked: Mapping[str, Any], *, parent: str | None = None, workers: int = 1
+) -> ScoreReport:
+    """Find or make the run of a task, measure what is missing, and report.
+
+    Args:
+        workers: with more than one, `task.load` can be pickled.
+    """
+    with ExitStack() as held:
         opened: list[Bench] = []
 
         def bench() -> Bench:
             """The model in memory, the first time that something has to be computed."""
             if not opened:
-                opened.append(benches.enter_context(scoring.open_bench(task.work, task.scorer, task.load)))
+                opened.append(held.enter_context(scoring.open_bench(task.work, task.scorer, task.load)))
             return opened[0]
 
-        return _run(place, task, asked, bench, parent)
+        def measuring(scorer: Scorer) -> Measuring:
+            if workers == 1 or not scorer.reads_model:
+                return scoring.here(scorer, bench())
+            opened.clear()
+            held.close()  # of the model that chose the options: each worker has its own
+            return held.enter_context(Crew(_for_workers(place, task, scorer, workers), workers))
+
+        return _run(place, task, asked, bench, measuring, parent)
+
+
+def _for_workers(place: Workplace, task: ScoreTask, scorer: Scorer, workers: int) -> WorkerTask:
+    threads, cores = environment(place.settings)["threads"], os.cpu_count() or 1
+    if workers * threads > cores:
+        said = f"{workers} workers of {threads} threads each share {cores} cores: fewer threads are faster"
+        place.progress.say(f"{said} (UNLEARNKIT_THREADS; other threads are other bits)")
+    return WorkerTask(
+        replace(place.settings, threads=threads), task.scorer_name, options_of(scorer), task.work, task.load
+    )
 
 
 def _run(
-    place: Workplace, task: ScoreTask, asked: Mapping[str, Any], bench: Callable[[], Bench], parent: str | None
+    place: Workplace,
+    task: ScoreTask,
+    asked: Mapping[str, Any],
+    bench: Callable[[], Bench],
+    measuring: Callable[[Scorer], Measuring],
+    parent: str | None,
 ) -> ScoreReport:
     settled = _settle(place, task, bench)
     scorer = replace(task.scorer, **settled.options)  # type: ignore[type-var]
@@ -209,7 +268,7 @@ def _run(
         computed = 0
         if ledger.missing():
             beat = partial(place.store.beat, run.id)
-            computed = scoring.measure(ledger, scorer, bench(), place.progress, beat)
+            computed = scoring.measure(ledger, measuring(scorer), place.progress, beat)
         outcome = ledger.outcome()
         samples = task.samples.samples
         rows = [
@@ -223,7 +282,7 @@ def _run(
             "n": len(rows),
             "reliability": outcome.reliability,
             "pairs": outcome.draws,
-            "forward_passes": outcome.passes,
+            "forward_passes": outcome.passes if scorer.reads_model else 0,
             "seconds": outcome.seconds,
             "unclear": outcome.unclear,
             "units": len(ledger.wanted()),

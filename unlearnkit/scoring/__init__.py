@@ -1,7 +1,8 @@
 """Scoring: a bench that a scorer measures on, and the engine that stores what it finds."""
 
 from unlearnkit.scoring.bench import ModelBench
-from unlearnkit.scoring.engine import VERSION, Ledger, Outcome, measure, open_bench
+from unlearnkit.scoring.engine import VERSION, Ledger, Outcome, here, measure, open_bench
 from unlearnkit.scoring.work import BATCH_SIZE, Work
+from unlearnkit.scoring.workers import Crew
 
-__all__ = ["BATCH_SIZE", "VERSION", "Ledger", "ModelBench", "Outcome", "Work", "measure", "open_bench"]
+__all__ = ["BATCH_SIZE", "VERSION", "Crew", "Ledger", "ModelBench", "Outcome", "Work", "here", "measure", "open_bench"]

@@ -6,14 +6,15 @@ It knows nothing of any difficulty measure; a scorer knows nothing of the store.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unlearnkit.contracts import Draws, Score, Scorer, Unit
+from unlearnkit.errors import UnlearnkitError
 from unlearnkit.scoring.bench import ModelBench, TextBench
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 VERSION = 3
 """Changes when the same scorer on the same bench would give other bits."""
+
+
+Measured = tuple[Unit, np.ndarray, float]
+"""A unit, its values, and the seconds that it took."""
 
 
 @dataclass(frozen=True)
@@ -117,29 +122,44 @@ def open_bench(work: Work, scorer: Scorer, load: Callable[[], nn.Module]) -> Ite
 
 
 def measure(
-    ledger: Ledger, scorer: Scorer, on: Bench, progress: Progress, beat: Callable[[], None] = lambda: None
+    ledger: Ledger,
+    measuring: Callable[[Sequence[Unit]], Generator[Measured]],
+    progress: Progress,
+    beat: Callable[[], None] = lambda: None,
 ) -> int:
     """Measure until nothing is missing, storing each unit as it comes; the number of units measured.
 
     Args:
+        measuring: measures units, in whatever order: `here` or a crew of workers.
         beat: called after every unit.
+
+    Raises:
+        UnlearnkitError: code "plugin-error" where a scorer does not measure what it asked for.
     """
     computed = 0
     while todo := ledger.missing():
         total = len(ledger.wanted())
         progress.start("scoring", total, total - len(todo))
         try:
-            for unit, values, seconds in timed(scorer.measure(on, todo)):
-                ledger.put(unit, values, seconds)
-                computed += 1
-                beat()
-                progress.advance(1, f"draw {unit.draw + 1}" if unit.draw >= 0 else "unperturbed")
+            with closing(measuring(todo)) as units:
+                for unit, values, seconds in units:
+                    ledger.put(unit, values, seconds)
+                    computed += 1
+                    beat()
+                    progress.advance(1, f"draw {unit.draw + 1}" if unit.draw >= 0 else "unperturbed")
         finally:
             progress.finish()
+        if left := set(todo) & set(ledger.missing()):
+            raise UnlearnkitError(f"the scorer did not measure {min(left)}, which it asked for", code="plugin-error")
     return computed
 
 
-def timed(units: Iterator[tuple[Unit, np.ndarray]]) -> Iterator[tuple[Unit, np.ndarray, float]]:
+def here(scorer: Scorer, on: Bench) -> Callable[[Sequence[Unit]], Generator[Measured]]:
+    """Measuring in this process."""
+    return lambda todo: timed(scorer.measure(on, todo))
+
+
+def timed(units: Iterator[tuple[Unit, np.ndarray]]) -> Generator[Measured]:
     """Each unit with the seconds that it took to come."""
     began = time.perf_counter()
     try:
@@ -147,4 +167,5 @@ def timed(units: Iterator[tuple[Unit, np.ndarray]]) -> Iterator[tuple[Unit, np.n
             yield unit, values, time.perf_counter() - began
             began = time.perf_counter()
     finally:
-        units.close()  # type: ignore[attr-defined]
+        if isinstance(units, Generator):
+            units.close()

@@ -11,7 +11,7 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -36,7 +36,7 @@ class Prefix:
 
     model: nn.Module
     ids: Tensor
-    _cache: DynamicCache | None = field(default=None, repr=False)
+    _cache: Any = field(default=None, repr=False)
     _state: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
     @classmethod
@@ -74,7 +74,7 @@ class Prefix:
         cache = self._cache
         if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
             return None
-        own = copy.deepcopy(cache)
+        own: DynamicCache = copy.deepcopy(cache)
         own.batch_repeat_interleave(len(batch))
         return own
 
