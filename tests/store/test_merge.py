@@ -235,6 +235,7 @@ def test_a_copy_that_went_its_own_way_comes_back(store: Store, path: Path, tmp_p
         "UPDATE score SET value = 9e999",
         "UPDATE run_dataset SET dataset = 'gone'",
         "UPDATE run SET parent = id",
+        "UPDATE run SET method = CAST(x'ff' AS TEXT)",
         "UPDATE dataset_row SET status = CAST(x'ff' AS TEXT)",
     ],
 )

@@ -68,9 +68,9 @@ class Merge(Runs):
             with other._read() as source, self._write() as target:
                 work = _Work(_Theirs(other._place, source), target)
                 work.keyed()
-                work.runs(
-                    self._runs(target, sa.select(schema.run)), other._runs(source, sa.select(schema.run)), other.uuid
-                )
+                with connect.plainly(other._place):
+                    theirs = other._runs(source, sa.select(schema.run))
+                work.runs(self._runs(target, sa.select(schema.run)), theirs, other.uuid)
                 if dry_run:
                     target.rollback()
         except ValueError as error:
@@ -79,9 +79,8 @@ class Merge(Runs):
             ) from error
         if not dry_run:
             self._drop_files(work.files)
-        counts = {
-            what: {o: work.counts[what, o] for o in OUTCOMES} for what in dict.fromkeys(w for w, _ in work.counts)
-        }
+        kinds = dict.fromkeys(what for what, _ in work.counts)
+        counts = {what: {outcome: work.counts[what, outcome] for outcome in OUTCOMES} for what in kinds}
         return Merged(other.uuid, counts, tuple(work.findings))
 
 
@@ -243,19 +242,18 @@ class _Work:
         for table in (*OF_RUNS, schema.checkpoint):
             if table is not schema.event:
                 self.target.execute(sa.delete(table).where(table.c.run == mine.id))
-        nobody = dict.fromkeys(("host", "boot", "pid", "started"))
-        self.target.execute(sa.update(schema.run).where(RUN.id == mine.id).values({**row, **nobody}))
+        self.target.execute(sa.update(schema.run).where(RUN.id == mine.id).values(row))
 
     def _copy_rows(self, taken: Mapping[str, Any], ids: Mapping[str, str]) -> None:
         for table in OF_RUNS:
-            names = REFERENCES.get(table)
+            naming = REFERENCES.get(table)
             columns = [column for column in table.columns if column is not schema.event.c.id]  # a number of its own
             for some in chunks(taken):
                 for rows in self.theirs.parts(sa.select(*columns).where(table.c.run.in_(some))):
                     for row in rows:
                         row["run"] = ids[row["run"]]
-                        if names is not None:
-                            row[names] = ids.get(row[names], row[names])
+                        if naming is not None:
+                            row[naming] = ids.get(row[naming], row[naming])
                     self.target.execute(sa.insert(table), rows)
 
 
