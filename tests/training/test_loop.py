@@ -18,7 +18,7 @@ from unlearnkit.errors import UnlearnkitError
 from unlearnkit.testing.material import encoded, tiny_model
 from unlearnkit.training.finetune import FineTuning
 from unlearnkit.training.loop import Diverged, Trainer
-from unlearnkit.training.plan import TrainingPlan
+from unlearnkit.training.plan import TrainingPlan, by_epoch
 
 PLAN = TrainingPlan(
     n=7, epochs=2, max_steps=None, batch_size=2, grad_accum=2, lr=1e-3, schedule="linear", warmup=0.25,
@@ -50,7 +50,7 @@ def trainer(algorithm: Algorithm | None = None, plan: TrainingPlan = PLAN, model
         plan=plan,
         forget=FORGET,
         retain=RETAIN if algorithm.uses_retain else None,
-        orders=lambda epoch: ORDERS[epoch],
+        draw=by_epoch(plan, lambda epoch: ORDERS[epoch]),
         pad=0,
         anchors={"forget": torch.linspace(10, 30, 7)},
     )
@@ -88,7 +88,7 @@ def test_it_trains_as_a_naive_loop_does():
     losses, norms = [], []
     for step in range(PLAN.steps):
         order = ORDERS[step // 2]
-        micro = PLAN.micro_batches(step, order)
+        micro = PLAN.micro_batches(PLAN.rows(step, order))
         rows = [row for some in micro for row in some]
         companions = [r for i, some in enumerate(micro) for r in PLAN.companions(step, i, len(some), len(RETAIN))]
         forget, tokens = full_logit_losses(model, rows, FORGET)
@@ -120,7 +120,7 @@ def test_small_batches_accumulated_are_one_large_batch(algorithm: Algorithm):
     grads = []
     for batch_size, grad_accum in ((4, 1), (2, 2), (1, 4)):
         mine = trainer(algorithm, replace(PLAN, batch_size=batch_size, grad_accum=grad_accum, max_grad_norm=0.0))
-        totals = mine._backward(mine._batches(0, ORDERS[0]))
+        totals, _ = mine._backward(mine._batches(0, PLAN.rows(0, ORDERS[0])))
         grads.append((totals, {name: p.grad.clone() for name, p in mine.model.named_parameters()}))
     (totals, whole), *others = grads
     for other_totals, gradient in others:

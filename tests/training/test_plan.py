@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from unlearnkit.training.plan import TrainingPlan
+from unlearnkit.training.plan import TrainingPlan, by_epoch
 
 PLAN = TrainingPlan(
     n=11, epochs=3, max_steps=None, batch_size=2, grad_accum=2, lr=2e-3, schedule="constant", warmup=0.0,
@@ -28,10 +28,11 @@ def test_an_epoch_sees_its_order_once_in_pieces_of_the_batch_size(shape: tuple[i
     order = np.random.default_rng(1).permutation(plan.n).tolist()
     for epoch in range(plan.epochs):
         steps = [s for s in range(plan.steps) if plan.epoch(s) == epoch]
-        micro = [rows for step in steps for rows in plan.micro_batches(step, order)]
+        micro = [rows for step in steps for rows in plan.micro_batches(plan.rows(step, order))]
         assert [row for rows in micro for row in rows] == order
         assert all(len(rows) == plan.batch_size for rows in micro[:-1]) and 1 <= len(micro[-1]) <= plan.batch_size
-        assert all(1 <= len(plan.micro_batches(step, order)) <= plan.grad_accum for step in steps)
+        assert all(1 <= len(plan.micro_batches(plan.rows(step, order))) <= plan.grad_accum for step in steps)
+        assert [plan.size(step) for step in steps] == [len(plan.rows(step, order)) for step in steps]
     assert plan.epoch(plan.steps) == plan.epochs, "the steps end with the last epoch"
 
 
@@ -41,7 +42,7 @@ def test_companions_are_pass_after_pass_over_the_retain_set(shape: tuple[int, in
     plan = shaped(*shape)
     seen: list[int] = []
     for step in range(plan.steps):
-        for micro, rows in enumerate(plan.micro_batches(step, list(range(plan.n)))):
+        for micro, rows in enumerate(plan.micro_batches(plan.rows(step, range(plan.n)))):
             companions = plan.companions(step, micro, len(rows), retained)
             assert len(companions) == len(rows)
             seen += companions
@@ -59,7 +60,7 @@ def test_a_step_follows_from_its_number_alone():
     def seen(steps: list[int]) -> dict[int, object]:
         return {
             s: (
-                plan.micro_batches(s, order),
+                plan.micro_batches(plan.rows(s, order)),
                 [plan.companions(s, micro, 2, 5) for micro in range(2)],
                 plan.learning_rate(s),
             )
@@ -71,6 +72,19 @@ def test_a_step_follows_from_its_number_alone():
     assert seen([4]) == {4: forwards[4]}
     other = replace(plan, seed=8)
     assert [other.companions(s, 0, 2, 40) for s in range(9)] != [plan.companions(s, 0, 2, 40) for s in range(9)]
+
+
+def test_an_epochs_order_is_asked_for_once_and_where_its_first_step_is_asked_for():
+    asked: list[int] = []
+
+    def order(epoch: int) -> list[int]:
+        asked.append(epoch)
+        return [epoch] * PLAN.n
+
+    rows = by_epoch(PLAN, order)
+    assert asked == []
+    assert [rows(step) for step in (1, 2, 3, 4, 8)] == [[0] * 4, [0] * 3, [1] * 4, [1] * 4, [2] * 3]
+    assert asked == [0, 1, 2]
 
 
 def test_max_steps_ends_a_run_early_and_never_late():

@@ -18,7 +18,7 @@ from unlearnkit.cli.common import (
     training_options,
 )
 from unlearnkit.cli.output import Output
-from unlearnkit.cli.params import key_values
+from unlearnkit.cli.params import POSITIVE, WHOLE, key_values
 from unlearnkit.cli.trained import show_training
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl
 unlearnkit unlearn --model my-model --forget tofu:forget01 --retain tofu:retain99 --plugin simnpo -o beta=3
 unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-steps 20 --lr 1e-5
+unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl --sampler active --probe-every 5
 """,
 )
 @model_option
@@ -38,7 +39,13 @@ unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-ste
 @click.option("--retain", metavar="DATA", help="What is to be kept, for algorithms that rehearse it.")
 @click.option("--plugin", default="npo", show_default=True, metavar="NAME", help="The algorithm.")
 @plugin_options
-@click.option("--sampler", default="uniform", show_default=True, metavar="NAME", help="Which samples are seen when.")
+@click.option(
+    "--sampler",
+    default="uniform",
+    show_default=True,
+    metavar="NAME",
+    help="Which samples are seen when; `plugins show` names the one that did best with an algorithm.",
+)
 @click.option(
     "-s",
     "--sampler-option",
@@ -48,6 +55,25 @@ unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-ste
     help="An option of the sampler.",
 )
 @training_options(default_lr=1e-5)
+@click.option(
+    "--probe-every",
+    type=WHOLE,
+    metavar="STEPS",
+    help="Record the NLL of every forget sample every so many steps, and at the start and the end.",
+)
+@click.option(
+    "--threshold",
+    type=POSITIVE,
+    default=2.0,
+    show_default=True,
+    metavar="NATS",
+    help="NLL per token from which on a sample counts as forgotten.",
+)
+@click.option(
+    "--reference",
+    metavar="RUN",
+    help="Take each sample's threshold from this evaluation of a model that never saw the forget set.",
+)
 @click.option("--allow-overlap", is_flag=True, help="Forget and retain may share samples.")
 @template_options
 @data_options
@@ -57,7 +83,8 @@ def command(
 ) -> None:  # fmt: skip
     """Take a forget set out of a model; writes a transformers folder and a record of every step.
 
-    `--sampler mrd` draws samples by their difficulty and computes what scores the store lacks.
+    `--sampler mrd` draws samples by their difficulty and computes what scores the store lacks. `--sampler active` draws
+    those alone that are not forgotten yet, and stops when all are.
     """
     options, sampler_options = key_values("-o", option), key_values("-s", sampler_option)
     from unlearnkit.data.samples import DataSpec

@@ -79,6 +79,10 @@ def finetune(
 
         from unlearnkit.training.finetune import FineTuning
         from unlearnkit.training.loop import Trainer
+        from unlearnkit.training.plan import by_epoch
+
+        def shuffled(epoch: int) -> list[int]:
+            return np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n).tolist()
 
         trainer = Trainer(
             model=load_model(source),
@@ -87,7 +91,7 @@ def finetune(
             plan=plan,
             forget=encoded,
             retain=None,
-            orders=lambda epoch: np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n).tolist(),
+            draw=by_epoch(plan, shuffled),
             pad=inputs.pad,
         )
         run = drive(

@@ -17,11 +17,12 @@ FORGOTTEN = 2.0
 
 
 def thresholds(
-    store: Store, samples: Sequence[str], *, value: float = FORGOTTEN, reference: str | None = None
+    store: Store | None, samples: Sequence[str], *, value: float = FORGOTTEN, reference: str | None = None
 ) -> np.ndarray:
     """The mean NLL of each sample from which on it counts as forgotten, nats per label token, [n].
 
     Args:
+        store: where the reference is; without one, none is needed.
         samples: ids.
         value: for every sample that the reference does not know.
         reference: a complete evaluation, or a run whose model has one, of a model that never saw the samples: −ln p of
@@ -30,9 +31,9 @@ def thresholds(
     Raises:
         NotFound, BadInput: no such run, or it says nothing of any of the samples (code `reference`).
     """
-    if reference is None:
+    if store is None or reference is None:
         return np.full(len(samples), value)
-    run = _evaluation(store, store.run(reference))
+    run = evaluation(store, reference)
     known = {
         result.sample: result.value
         for result in store.results(run.id)
@@ -48,8 +49,10 @@ def thresholds(
         return np.array([-np.log(known[sample]) if sample in known else value for sample in samples])
 
 
-def _evaluation(store: Store, run: records.Run) -> records.Run:
-    """The run itself, or the newest complete evaluation of its model."""
+def evaluation(store: Store, reference: str) -> records.Run:
+    """The evaluation that was named, or the newest complete one of the named run's model. Raises what `thresholds` does
+    where there is none."""
+    run = store.run(reference)
     model = run.summary.get("model", "")
     found = [run] if run.kind == "eval" else store.runs(kind="eval", state="complete", model=model, limit=1)
     if found and found[0].state == "complete":

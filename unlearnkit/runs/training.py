@@ -177,7 +177,7 @@ def drive(
     """
     progress, stop = place.progress, place.stop
     spent = _load_checkpoint(place, run, trainer)
-    recorder = _Recorder(place, run)
+    recorder = _Recorder(place, run, trainer)
     began = saved = time.monotonic()
     if trainer.plan.batch_size > trainer.plan.n:
         progress.say(f"one batch of {trainer.plan.batch_size} holds all {trainer.plan.n} samples")
@@ -186,7 +186,7 @@ def drive(
         try:
             for found in trainer.steps():
                 terms = {(rename or {}).get(name, name): value for name, value in found.items()}
-                recorder.add(records.StepRow(trainer.done, terms))
+                recorder.add(terms)
                 place.plugins.notify("step_finished", run=run, step=trainer.done, terms=terms)
                 if terms["epoch"] != epoch:  # what an epoch begins with may have shown a bar of its own
                     epoch = terms["epoch"]
@@ -200,7 +200,7 @@ def drive(
                     else time.monotonic() - saved > CHECKPOINT_SECONDS
                 )
                 if due or halves or stop.asked:
-                    recorder.checkpoint(trainer, spent + time.monotonic() - began)
+                    recorder.checkpoint(spent + time.monotonic() - began)
                     saved = time.monotonic()
                 if stop.asked and trainer.done < trainer.plan.steps:
                     raise Interrupted(f"stopped after step {trainer.done} of {trainer.plan.steps}; nothing is lost")
@@ -223,7 +223,7 @@ def _finish(
         "model_dir": str(out),
         "model": save_model(trainer.model, inputs.tokenizer, out, card=card, force=force),
         "steps": trainer.done,
-        "stopped_by": "max_steps" if trainer.plan.max_steps == trainer.done else "epochs",
+        "stopped_by": _stopped_by(trainer),
         "seconds": round(seconds, 2),
         "terms": dict(steps[-1].terms) if steps else {},
     }
@@ -232,32 +232,45 @@ def _finish(
     return run
 
 
-class _Recorder:
-    """Writes step rows in batches, and checkpoints together with the rows that lead to them."""
+def _stopped_by(trainer: Trainer) -> str:
+    if trainer.done < trainer.plan.steps:
+        return "all_forgotten"  # the sampler had nothing more to show
+    return "max_steps" if trainer.plan.max_steps == trainer.done else "epochs"
 
-    def __init__(self, place: Workplace, run: records.Run) -> None:
-        self._place, self._run = place, run
+
+class _Recorder:
+    """Writes steps and NLLs in batches, and checkpoints together with the rows that lead to them."""
+
+    def __init__(self, place: Workplace, run: records.Run, trainer: Trainer) -> None:
+        self._place, self._run, self._trainer = place, run, trainer
         self._pending: list[records.StepRow] = []
         self._flushed = time.monotonic()
         self._exact = run.exact
 
-    def add(self, row: records.StepRow) -> None:
-        self._pending.append(row)
+    def add(self, terms: Mapping[str, float]) -> None:
+        self._pending.append(records.StepRow(self._trainer.done, terms))
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
+        store, probes = self._place.store, self._probes()
         if self._pending:
-            self._check(self._place.store.put_steps(self._run.id, self._pending))
-            self._place.store.beat(self._run.id)
+            self._check(store.put_steps(self._run.id, self._pending))
+        if probes:
+            store.put_probes(self._run.id, probes)
+        if self._pending or probes:
+            store.beat(self._run.id)
         self._pending, self._flushed = [], time.monotonic()
 
-    def checkpoint(self, trainer: Trainer, seconds: float) -> None:
-        store = self._place.store
+    def checkpoint(self, seconds: float) -> None:
+        store, trainer = self._place.store, self._trainer
         file = store.files.save(trainer.state())
         mark = records.Checkpoint(trainer.done, file, {"seconds": round(seconds, 2)})
-        self._check(store.put_checkpoint(self._run.id, mark, steps=self._pending))
+        self._check(store.put_checkpoint(self._run.id, mark, steps=self._pending, probes=self._probes()))
         self._pending, self._flushed = [], time.monotonic()
+
+    def _probes(self) -> list[records.ProbeRow]:
+        return [] if self._trainer.probes is None else self._trainer.probes.take()
 
     def _check(self, mismatched: list[int]) -> None:
         if mismatched and self._exact:
@@ -275,6 +288,8 @@ def _load_checkpoint(place: Workplace, run: records.Run, trainer: Trainer) -> fl
         except UnlearnkitError as error:
             place.progress.warn(f"checkpoint of step {mark.step} left out: {error.message}")
             continue
+        if trainer.probes is not None:
+            trainer.probes.restore(place.store.probes(run.id), mark.step)
         place.progress.say(f"going on from step {mark.step} of {trainer.plan.steps}")
         return float(mark.state.get("seconds", 0.0))
     return 0.0

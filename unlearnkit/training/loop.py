@@ -1,8 +1,8 @@
 """The training loop: per-sample losses in, optimiser steps out, bit for bit repeatable.
 
 Each step seeds all generators from (seed, step), so a resumed run needs weights, optimiser tensors and a step number
-and nothing else. The loop knows no method and no store: it yields a row per step, and whoever drives it writes rows
-and checkpoints.
+and nothing else. The loop knows no method and no store: it yields a row per step and fills `probes`, and whoever
+drives it writes rows and checkpoints.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from unlearnkit.checks import checked_terms
 from unlearnkit.contracts import Algorithm, Batch, LabelScores, Step, Term
 from unlearnkit.data.collate import collate
+from unlearnkit.data.collate import plan as by_length
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.losses import label_scores
 from unlearnkit.seeds import reseed
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from unlearnkit.data.encode import Encoded
+    from unlearnkit.training.probes import Probes
 
 OPTIMIZER_STATE = ("exp_avg", "exp_avg_sq", "step")
 
@@ -52,6 +54,10 @@ class TrainingStep(Step):
             self._scores[id(batch)] = label_scores(self.model, batch)
         return self._scores[id(batch)]
 
+    def found(self, batch: Batch) -> list[tuple[int, float]]:
+        """(row, mean NLL) of a batch's samples, where the algorithm has asked for their scores."""
+        return _mean_nll(batch, self._scores[id(batch)]) if id(batch) in self._scores else []
+
     def reference_nll(self, batch: Batch) -> Tensor:
         role = "forget" if batch is self.forget else "retain"
         if role not in self.anchors:
@@ -66,8 +72,10 @@ class TrainingStep(Step):
 class Trainer:
     """Trains `model` in place.
 
-    `orders(epoch)` gives the rows of an epoch and may look at the model as it then is. `anchors` maps a set's name to
-    the summed NLL of its samples under the starting weights, [N] float32.
+    `draw(step)` gives the rows of a step, counted from 0, and may look at the model as it then is; none end training.
+    `anchors` maps a set's name to the summed NLL of its samples under the starting weights, [N] float32. `probes` takes
+    the NLLs of the forget samples that steps see and, with `probe_every`, of all of them every so many updates and at
+    the start and the end.
     """
 
     model: nn.Module
@@ -76,9 +84,11 @@ class Trainer:
     plan: TrainingPlan
     forget: Sequence[Encoded]
     retain: Sequence[Encoded] | None
-    orders: Callable[[int], Sequence[int]]
+    draw: Callable[[int], Sequence[int]]
     pad: int
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
+    probes: Probes | None = None
+    probe_every: int | None = None
     done: int = 0
     """Optimiser steps taken."""
 
@@ -100,19 +110,21 @@ class Trainer:
             Diverged: a term or the gradient is not finite; weights and optimiser are as before the step.
             UnlearnkitError: code `plugin-contract` or `plugin-error`, where the algorithm is at fault.
         """
-        epoch, order = -1, []
         self.model.train()
+        self._probe(ends=self.done == self.plan.steps)
         while self.done < self.plan.steps:
-            if self.plan.epoch(self.done) != epoch:
-                epoch = self.plan.epoch(self.done)
-                order = list(self.orders(epoch))
-            yield self._step(order)
+            rows = self.draw(self.done)
+            if not len(rows):
+                self._probe(ends=True)
+                return
+            terms = self._step(rows)
+            self._probe(ends=self.done == self.plan.steps)
+            yield terms
 
-    def _step(self, order: Sequence[int]) -> dict[str, float]:
+    def _step(self, rows: Sequence[int]) -> dict[str, float]:
         step = self.done
         reseed(self.plan.seed, "step", step)
-        batches = self._batches(step, order)
-        terms = self._backward(batches)
+        terms, nll = self._backward(self._batches(step, rows))
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._clip))
         lr = self.plan.learning_rate(step)
         self._check_finite(terms, norm, step, lr)
@@ -120,6 +132,8 @@ class Trainer:
             group["lr"] = lr
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        if self.probes is not None:
+            self.probes.trained(step, nll)
         self.done += 1
         return {**terms, "grad_norm": norm, "lr": lr, "epoch": float(self.plan.epoch(step))}
 
@@ -127,25 +141,28 @@ class Trainer:
     def _clip(self) -> float:
         return self.plan.max_grad_norm or math.inf
 
-    def _batches(self, step: int, order: Sequence[int]) -> list[tuple[Batch, Batch | None]]:
+    def _batches(self, step: int, rows: Sequence[int]) -> list[tuple[Batch, Batch | None]]:
         device = next(self.model.parameters()).device
         pairs = []
-        for micro, rows in enumerate(self.plan.micro_batches(step, order)):
+        for micro, some in enumerate(self.plan.micro_batches(rows)):
             retain = None
             if self.retain is not None:
-                companions = self.plan.companions(step, micro, len(rows), len(self.retain))
+                companions = self.plan.companions(step, micro, len(some), len(self.retain))
                 retain = collate(self.retain, companions, pad=self.pad, device=device)
-            pairs.append((collate(self.forget, rows, pad=self.pad, device=device), retain))
+            pairs.append((collate(self.forget, some, pad=self.pad, device=device), retain))
         return pairs
 
-    def _backward(self, batches: Sequence[tuple[Batch, Batch | None]]) -> dict[str, float]:
-        """Gradients of the whole step; the step's terms as numbers. Denominators are those of the step, so that
-        accumulating small batches equals one large batch."""
+    def _backward(
+        self, batches: Sequence[tuple[Batch, Batch | None]]
+    ) -> tuple[dict[str, float], list[tuple[int, float]]]:
+        """Gradients of the whole step; the step's terms as numbers, and (row, mean NLL) of its forget samples.
+        Denominators are those of the step, so that accumulating small batches equals one large batch."""
         sizes = {
             "forget": _sizes([forget for forget, _ in batches]),
             "retain": _sizes([retain for _, retain in batches if retain is not None]),
         }
         totals: dict[str, float] = {}
+        nll: list[tuple[int, float]] = []
         for forget, retain in batches:
             step = TrainingStep(self.model, forget, retain, self.done / self.plan.steps, self.anchors)
             loss: Tensor | None = None
@@ -156,8 +173,9 @@ class Trainer:
                 totals["loss"] = totals.get("loss", 0.0) + float(weighted.detach())
                 loss = weighted if loss is None else loss + weighted
             assert loss is not None
+            nll += step.found(forget)
             self._accelerator.backward(loss)
-        return totals
+        return totals, nll
 
     def _terms(self, step: TrainingStep) -> dict[str, Term]:
         try:
@@ -180,6 +198,28 @@ class Trainer:
             "the step was not applied",
             hint="a smaller --lr, or a retain term; the last checkpoint is kept",
         )
+
+    # --------------------------------------------------------------------------------------------------- probes
+
+    def _probe(self, *, ends: bool) -> None:
+        """Sweep the forget set where that is due and has not been done."""
+        if self.probes is None or self.probe_every is None or self.probes.swept == self.done:
+            return
+        if ends or self.done % self.probe_every == 0:
+            self.probes.sweep(self.done, self._sweep(self.probes.rows))
+
+    def _sweep(self, rows: Sequence[int]) -> list[tuple[int, float]]:
+        """(row, mean NLL) of forget samples under the weights as they are; nothing random is drawn."""
+        items, device = [self.forget[row] for row in rows], next(self.model.parameters()).device
+        found: list[tuple[int, float]] = []
+        was_training = self.model.training
+        self.model.eval()
+        with torch.inference_mode():
+            for batch in by_length(items, self.plan.batch_size):
+                chosen = collate(self.forget, [rows[i] for i in batch], pad=self.pad, device=device)
+                found += _mean_nll(chosen, label_scores(self.model, chosen))
+        self.model.train(was_training)
+        return found
 
     # ---------------------------------------------------------------------------------------------------- state
 
@@ -215,6 +255,12 @@ class Trainer:
             if state:
                 self._optimizer.state[parameter] = state
         self.done = step
+
+
+def _mean_nll(batch: Batch, scores: LabelScores) -> list[tuple[int, float]]:
+    """(row, mean NLL in nats per label token) of a batch's samples."""
+    mean = scores.nll.detach().double() / scores.tokens
+    return list(zip(batch.rows, mean.tolist(), strict=True))
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:

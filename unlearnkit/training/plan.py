@@ -6,7 +6,7 @@ follow from the number of samples before it. So a run can start again at any ste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +44,17 @@ class TrainingPlan:
     def epoch(self, step: int) -> int:
         return step // self.steps_per_epoch
 
-    def micro_batches(self, step: int, order: Sequence[int]) -> list[list[int]]:
-        """Rows of the first set, micro-batch by micro-batch, for one step of the epoch whose order this is."""
+    def rows(self, step: int, order: Sequence[int]) -> list[int]:
+        """Rows of the first set for one step of the epoch whose order this is."""
         start = (step % self.steps_per_epoch) * self.batch_size * self.grad_accum
-        rows = [int(row) for row in order[start : start + self.batch_size * self.grad_accum]]
+        return [int(row) for row in order[start : start + self.batch_size * self.grad_accum]]
+
+    def size(self, step: int) -> int:
+        """Samples of the first set that a step sees."""
+        return len(self.rows(step, range(self.n)))
+
+    def micro_batches(self, rows: Sequence[int]) -> list[Sequence[int]]:
+        """A step's rows, micro-batch by micro-batch."""
         return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
 
     def companions(self, step: int, micro: int, size: int, n: int) -> list[int]:
@@ -67,6 +74,20 @@ class TrainingPlan:
             return self.lr
         left = 1 - (step - warm) / max(1, self.steps - warm)
         return self.lr * (left if self.schedule == "linear" else 0.5 * (1 - float(np.cos(np.pi * left))))
+
+
+def by_epoch(plan: TrainingPlan, order: Callable[[int], Sequence[int]]) -> Callable[[int], Sequence[int]]:
+    """The rows of each step, from the order of its epoch, which is asked for when the first of its steps is."""
+    orders: dict[int, Sequence[int]] = {}
+
+    def rows(step: int) -> Sequence[int]:
+        epoch = plan.epoch(step)
+        if epoch not in orders:
+            orders.clear()
+            orders[epoch] = order(epoch)
+        return plan.rows(step, orders[epoch])
+
+    return rows
 
 
 SCHEDULES = ("constant", "linear", "cosine")
