@@ -45,7 +45,7 @@ def resume(place: Workplace, ref: str) -> Report:
 def _again(place: Workplace, kind: str, asked: dict[str, Any]) -> Report:
     """The use case that a request is of, called with it."""
     if kind == "score":
-        return score(place, data=DataSpec(**asked.pop("data")), **asked)
+        return score(place, data=DataSpec(**asked.pop("data")), sets=_specs(asked.pop("sets", {})), **asked)
     if kind == "unlearn":
         forget, retain = DataSpec(**asked.pop("forget")), asked.pop("retain", None)
         return unlearn(
