@@ -7,14 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import cache
 from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from unlearnkit.contracts import Bench, Draws, Scorer, Settled, Unit
+from unlearnkit.contracts import Bench, Draws, Scorer, Unit
 from unlearnkit.testing import material
 from unlearnkit.testing.contract import Contract
 
@@ -27,13 +26,20 @@ class ScorerContract(Contract):
 
     def settled(self) -> Scorer:
         """A fresh instance with what it chooses by itself chosen."""
-        scorer = self.make()
-        return replace(scorer, **_chosen(type(self))) if scorer.unsettled else scorer
+        scorer: Scorer = self.make()
+        return replace(scorer, **self.chosen()) if scorer.unsettled else scorer  # type: ignore[type-var]
+
+    def chosen(self) -> Mapping[str, Any]:
+        """What it chooses for the bench, which is the same in all tests."""
+        case = type(self)
+        if case not in _CHOSEN:
+            _CHOSEN[case] = self.make().settle(material.bench()).options
+        return _CHOSEN[case]
 
     def measured(self, bench: Bench, todo: Sequence[Unit], stop: int | None = None) -> dict[Unit, np.ndarray]:
         """Units with their values; after `stop` of them the iterator is closed."""
         found: dict[Unit, np.ndarray] = {}
-        with closing(self.settled().measure(bench, todo)) as units:
+        with closing(self.settled().measure(bench, todo)) as units:  # type: ignore[type-var]
             for unit, values in islice(units, stop):
                 assert unit not in found, f"{unit} came twice"
                 found[unit] = values
@@ -55,7 +61,7 @@ class ScorerContract(Contract):
             chosen = scorer.settle(bench)
             assert json.loads(json.dumps(dict(chosen.options), allow_nan=False)) == chosen.options
             assert json.loads(json.dumps(dict(chosen.found), allow_nan=False)) == chosen.found
-            assert chosen.options == _chosen(type(self)), "another time it chose otherwise"
+            assert chosen.options == self.chosen(), "another time it chose otherwise"
         after = _weights(bench)
         assert all(torch.equal(after[name], before[name]) for name in before), "settle left weights changed"
 
@@ -111,13 +117,6 @@ class ScorerContract(Contract):
         assert agreement is None or -1 <= agreement <= 1
 
 
-@cache
-def _chosen(case: type[ScorerContract]) -> Mapping[str, Any]:
-    """What a case's scorer chooses for the bench, which is the same in all its tests."""
-    settled: Settled = case().make().settle(material.bench())
-    return settled.options
-
-
 def _weights(bench: Bench) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in bench.model.state_dict().items()}
 
@@ -128,3 +127,6 @@ def _draws(found: Mapping[Unit, np.ndarray]) -> dict[tuple[int, int], np.ndarray
     for unit in sorted(found, key=lambda unit: unit.shard):
         parts.setdefault((unit.draw, unit.sign), []).append(found[unit])
     return {key: np.concatenate(arrays) for key, arrays in parts.items()}
+
+
+_CHOSEN: dict[type[ScorerContract], Mapping[str, Any]] = {}
