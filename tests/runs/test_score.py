@@ -66,7 +66,7 @@ def test_draws_are_shared_where_only_the_reduction_differs(
     assert (four.computed, eight.computed, eight.from_store) == (9, 8, 9)
     request.getfixturevalue("no_model")
     plain = scored(place, model, forget, draws=8, estimator="plain")
-    assert (plain.computed, plain.from_store) == (0, 17)
+    assert (plain.computed, plain.from_store) == (0, 9), "it reads one side of each pair"
     fewer = scored(place, model, forget, draws=2)
     assert (fewer.computed, fewer.from_store) == (0, 5)
     runs = [four.run, eight.run, plain.run, fewer.run]
