@@ -76,7 +76,9 @@ def dump(path: Path) -> list[str]:
 def a_whole_run(store: Store, identity: str, *, scores: str, reference: str, parent: str) -> str:
     """A run with a row in every table."""
     request = {"model": f"run:{parent}", "reference": reference}
-    run = a_run(store, identity, kind="unlearn", series=None, parent=parent, config={"request": request}).id
+    run = a_run(
+        store, identity, kind="unlearn", series=None, parent=parent, config={"request": request, "reference": reference}
+    ).id
     store.put_steps(run, [StepRow(i, {"loss": i / 7}) for i in range(1500)])
     store.put_probes(run, [ProbeRow(3, "a", 0.25, True), ProbeRow(4, "a", None, False)])
     store.put_order(run, OrderRow(0, scores, "digest"))
@@ -262,7 +264,7 @@ def test_a_run_that_both_made_is_one_run(store: Store, other: Store):
     assert (found["score run"], found["unlearn run"]) == ((0, 1, 0), (1, 0, 0))
     came = store.run(child)
     assert came.parent == ours.id
-    assert came.config["request"] == {"model": f"run:{ours.id}", "reference": ours.id}
+    assert came.config == {"request": {"model": f"run:{ours.id}", "reference": ours.id}, "reference": ours.id}
     assert [store.order(child, epoch).scores for epoch in (0, 1)] == [ours.id, None]
     assert {row.name: row.reference for row in store.aggregates(child)} == {"q": ours.id, "u": None}
     assert store.run(ours.id) == ours and set(store.scores(ours.id)) == {"a"}

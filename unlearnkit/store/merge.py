@@ -274,9 +274,11 @@ def _fault(theirs: Mapping[str, Any], ours: Mapping[str, Any] | None) -> str | N
 
 
 def _readdressed(config: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
-    """A run's configuration, in which the request names other runs by the ids that they have here."""
-    if "request" not in config:
-        return dict(config)
+    """A run's configuration and the request in it, in which other runs are named by the ids that they have here."""
     names = {**ids, **{f"run:{old}": f"run:{new}" for old, new in ids.items()}}
-    request = {key: names.get(v, v) if isinstance(v, str) else v for key, v in config["request"].items()}
-    return {**config, "request": request}
+
+    def readdressed(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: names.get(value, value) if isinstance(value, str) else value for key, value in values.items()}
+
+    found = readdressed(config)
+    return {**found, "request": readdressed(found["request"])} if "request" in found else found
