@@ -48,18 +48,40 @@ def score(cli: Cli, files: Files, *more: str) -> Answer:
 
 def test_score(cli: Cli, files: Files):
     first = score(cli, files, "--format", "json").json
-    assert keys(first) == {"run", "scorer", "options", "n", "computed", "from_store", "reliability", "samples"}
+    assert keys(first) == {
+        "run", "scorer", "options", "settled", "found", "n", "computed", "from_store", "reliability", "pairs",
+        "forward_passes", "seconds", "unclear", "samples",
+    }  # fmt: skip
     assert (first["scorer"], first["n"], len(first["samples"])) == ("mrd", 8, 8)
     assert first["options"]["draws"] == 2
     assert first["computed"] > 0 == first["from_store"]
     assert -1 <= first["reliability"] <= 1
+    assert (first["pairs"], first["forward_passes"]) == (2, 5)
+    assert first["seconds"] > 0 and 0 <= first["unclear"] <= 1
+    assert (first["settled"], first["found"]) == ({}, {})
     for position, sample in enumerate(first["samples"]):
-        assert keys(sample) == {"sample", "position", "value", "stderr", "status"}
+        assert keys(sample) == {"sample", "position", "value", "stderr", "status", "curvature", "curvature_stderr"}
         assert (sample["position"], sample["status"]) == (position, "ok")
-        assert number(sample["value"])
-        assert number(sample["stderr"])
+        assert all(number(sample[key]) for key in ("value", "stderr", "curvature", "curvature_stderr"))
+        assert sample["curvature"] == pytest.approx(sample["value"] / first["options"]["sigma"] ** 2)
     again = score(cli, files, "--format", "json").json
     assert again == {**first, "computed": 0, "from_store": first["computed"]}
+
+
+def test_score_that_chooses_for_itself(cli: Cli, files: Files):
+    words = ("score", "--model", files.model, "--data", files.forget, "-o", "sigma=auto", "-o", "draws=auto")
+    found = cli(*words, "-o", "max_draws=8", "--format", "json").json
+    assert (found["options"]["sigma"], found["options"]["draws"]) == ("auto", "auto")
+    assert keys(found["settled"]) == {"sigma"} and number(found["settled"]["sigma"])
+    assert found["forward_passes"] == 1 + 2 * found["pairs"] and 4 <= found["pairs"] <= 8
+    assert keys(found["found"]) == {
+        "sigma", "check", "ratio", "deviation", "signal", "floor", "signal_to_floor", "walked",
+    }  # fmt: skip
+    assert all(keys(step) == {"sigma", "curvature", "ratio"} for step in found["found"]["walked"])
+    sigma, sample = found["settled"]["sigma"], found["samples"][0]
+    assert sample["curvature"] == pytest.approx(sample["value"] / sigma**2)
+    text = cli("score", "--model", files.model, "--data", files.forget, "--scorer", "length", "--format", "json").json
+    assert (text["forward_passes"], text["unclear"]) == (0, None)
 
 
 def test_unlearn_and_eval(cli: Cli, files: Files):

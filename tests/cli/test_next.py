@@ -59,6 +59,27 @@ def test_each_next_command_can_be_typed(cli: Cli, tiny_model_dir: Path, forget: 
     assert not Path("unlearnkit.db").exists()
 
 
+def test_options_that_the_scorer_chose_are_hinted_as_chosen(cli: Cli, tiny_model_dir: Path, forget_file: Path):
+    auto = ("-o", "sigma=auto", "-o", "draws=auto", "-o", "max_draws=6")
+    scored = cli("score", "--model", tiny_model_dir, "--data", forget_file, *auto)
+    words = [str(forget_file) if word == "DATA" else word for word in hinted(scored)]
+    assert "draws=6" in words or "draws=4" in words
+    unlearned = cli(*words, "--plugin", "ga", "--max-steps", 1, "--allow-overlap")
+    assert "mrd scores of this model and these data" in unlearned.err
+    (run,) = [run for run in cli("runs", "list", "--format", "json").json["runs"] if run["kind"] == "unlearn"]
+    assert run["state"] == "complete"
+    rescored = cli("score", "--model", tiny_model_dir, "--data", forget_file, *auto, "-o", "estimator=plain")
+    assert "everything was in the store" in rescored.err
+
+
+def test_the_other_set_is_hinted_too(cli: Cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path):
+    words = ("--model", tiny_model_dir, "--data", forget_file, "--retain", retain_file)
+    scored = cli("score", *words, "--scorer", "ngram-overlap")
+    assert hinted(scored)[-2:] == ["--retain", str(retain_file)]
+    resumed = cli("resume", "@last", "--format", "json")
+    assert (resumed.code, resumed.json["computed"]) == (0, 0)
+
+
 def test_what_was_not_said_is_not_hinted(cli: Cli, tiny_model_dir: Path, forget_file: Path):
     shutil.copy(forget_file, "forget.jsonl")
     shutil.copytree(tiny_model_dir, "model")

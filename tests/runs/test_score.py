@@ -85,6 +85,37 @@ def test_more_draws_give_what_they_would_have_given_at_once(
     assert [s.stderr for s in grown.samples] == [s.stderr for s in whole.samples]
 
 
+def test_two_processes_give_the_bits_of_one(place: Workplace, model: str, forget: DataSpec, tmp_path: Path):
+    """Spawned workers, which load the model themselves, with the threads of this process."""
+    asked: dict[str, Any] = {"model": model, "data": forget, "options": OPTIONS, "batch_size": 1}
+    two = score(place, **asked, workers=2)
+    with Workplace(replace(place.settings, store=str(tmp_path / "other.db"))) as elsewhere:
+        one = score(elsewhere, **asked)
+        series = [p.store.run(found.run).series for p, found in ((place, two), (elsewhere, one))]
+        assert series[0] == series[1]
+        blocks = [p.store.blocks(key) for p, key in zip((place, elsewhere), series, strict=True)]
+        assert blocks[0].keys() == blocks[1].keys()
+        assert all(np.array_equal(values, blocks[1][unit]) for unit, values in blocks[0].items())
+        assert values(two) == values(one)
+        again = score(place, **asked)
+        assert (again.run, again.computed) == (two.run, 0)
+
+
+def test_a_text_scorer_needs_no_worker_and_no_model(
+    place: Workplace, model: str, forget: DataSpec, retain: DataSpec, request: pytest.FixtureRequest
+):
+    request.getfixturevalue("no_model")
+    found = score(place, model=model, data=forget, sets={"retain": retain}, scorer="ngram-overlap", workers=2)
+    assert (found.computed, found.forward_passes) == (1, 0)
+    assert resume(place, found.run).samples == found.samples
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_number_of_workers_is_positive(place: Workplace, model: str, forget: DataSpec, workers: int):
+    with pytest.raises(BadInput, match="--workers must be a whole number ≥ 1"):
+        score(place, model=model, data=forget, workers=workers)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -143,7 +174,7 @@ def test_a_text_that_stands_twice_is_scored_once(place: Workplace, model: str, f
     doubled.write_text("\n".join([lines[0], *lines]) + "\n")
     found = scored(place, model, DataSpec(str(doubled)))
     assert found.n == 8 and sorted(s.position for s in found.samples) == [0, 2, 3, 4, 5, 6, 7, 8]
-    assert place.progress.warned == [f"{doubled}: 1 rows repeat an earlier one"]
+    assert f"{doubled}: 1 rows repeat an earlier one" in place.progress.warned
 
 
 # --------------------------------------------------------------------------------------------------------- environment

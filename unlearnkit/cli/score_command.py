@@ -29,8 +29,9 @@ SHOWN = 5
     "score",
     examples="""
 unlearnkit score --model my-model --data forget.jsonl
-unlearnkit score --model gguf:SmolLM2-135M-Instruct.Q4_1.gguf --data tofu:forget01 -o draws=16
-unlearnkit score --model run:@last --data forget.jsonl -o estimator=plain --format json
+unlearnkit score --model gguf:SmolLM2-135M-Instruct.Q4_1.gguf --data tofu:forget01 -o draws=auto -o sigma=auto
+unlearnkit score --model run:@last --data forget.jsonl -o draws=16 --workers 2 --format json
+unlearnkit score --model my-model --data forget.jsonl --scorer representation --retain retain.jsonl
 """,
 )
 @model_option
@@ -38,10 +39,13 @@ unlearnkit score --model run:@last --data forget.jsonl -o estimator=plain --form
     "--data", required=True, metavar="DATA", help="A .jsonl, .csv or .parquet file, tofu:NAME, or a hub name."
 )
 @click.option("--split", metavar="NAME", help="Split of a folder or hub data set.")
+@click.option("--retain", metavar="DATA", help="The retain set, for scorers that compare with it.")
+@click.option("--corpus", metavar="DATA", help="A set of texts, for scorers that compare with one.")
 @click.option("--scorer", default="mrd", show_default=True, metavar="NAME", help="What measures difficulty.")
 @plugin_options
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise.")
 @click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
+@click.option("--workers", type=WHOLE, default=1, show_default=True, help="Processes, each with a model of its own.")
 @click.option("--show", type=WHOLE, default=SHOWN, show_default=True, help="Hardest and easiest samples to list.")
 @template_options
 @data_options
@@ -50,41 +54,45 @@ def command(
     screen: Output,
     data: str,
     split: str | None,
+    retain: str | None,
+    corpus: str | None,
     option: tuple[str, ...],
     show: int,
     **arguments: Any,
 ) -> None:
     """Measure how hard each sample is to forget, into the store.
 
-    A second call computes nothing; after a kill it goes on from the last stored piece.
+    A second call computes nothing; after a kill it goes on from the last stored piece. Any number of workers gives the
+    same numbers.
     """
     options = key_values("-o", option)
     from unlearnkit.data.samples import DataSpec
     from unlearnkit.runs.score import score
 
-    spec = DataSpec(data, split, **take_columns(arguments))
-    found = score(place, data=spec, options=options, **arguments)
+    columns = take_columns(arguments)
+    sets = {role: DataSpec(named, **columns) for role, named in (("retain", retain), ("corpus", corpus)) if named}
+    found = score(place, data=DataSpec(data, split, **columns), sets=sets, options=options, **arguments)
     show_scores(place, screen, found, show)
     forget = data if split is None else "DATA"  # `unlearn` takes no split
-    words = ["--model", arguments["model"], "--forget", forget, "--retain", "DATA", *_drawn_by(place, found)]
+    words = ["--model", arguments["model"], "--forget", forget, "--retain", retain or "DATA", *_drawn_by(place, found)]
     screen.next(follow_up("unlearn", *words, reads=True))
 
 
 def _drawn_by(place: Workplace, found: ScoreReport) -> list[str]:
     """The words that make `unlearn` draw by these scores, where there is a sampler by the scorer's name: its options
-    as they were for the scorer."""
+    as they were for the scorer, or as the scorer chose them."""
     if found.scorer not in place.plugins.offers("sampler"):
         return []
     defaults = {option.name: option.default for option in place.plugins.describe("sampler", found.scorer).options}
     words = ["--sampler", found.scorer]
-    for key, value in found.options.items():
+    for key, value in {**found.options, "draws": found.pairs, **found.settled}.items():
         if key in defaults and defaults[key] != value:
             words += ["-s", f"{key}={value}"]
     return words
 
 
 def show_scores(place: Workplace, screen: Output, found: ScoreReport, show: int = SHOWN) -> None:
-    """The `show` hardest and easiest samples."""
+    """The `show` hardest and easiest samples, and what their scores rest on."""
     if screen.tables:
         from unlearnkit.report.tables import score_tables
 

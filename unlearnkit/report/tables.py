@@ -32,6 +32,10 @@ REASONS = {
     "zero_denominator": "known by heart: log-probability 0",
     "nonfinite": "not a finite number",
     "ill_conditioned": "almost 0 divided by almost 0",
+    "few_samples": "too few samples",
+    "constant_score": "scores all equal",
+    "constant_outcome": "samples all alike",
+    "control_says_all": "length says all",
 }
 """What the words that stand for a missing value mean."""
 
@@ -73,19 +77,19 @@ def score_tables(found: ScoreReport, scorer: type[Scorer], show: int) -> list[Sh
         if scorer.high_means == "unknown"
         else f"high is {scorer.high_means} to forget, by the claim of {scorer.source}"
     )
-    reliability = "" if found.reliability is None else f", reliability {found.reliability:.2f}"
+    details = [name for name in dict.fromkeys(k for s in ranked for k in s.details) if not name.endswith("_stderr")]
     sheets = []
     for title, note, samples in (
-        (f"{low_name} of {found.n} samples by {found.scorer}{reliability}", claim, low),
+        (f"{low_name} of {found.n} samples by {found.scorer}", claim, low),
         (high_name, "", high),
     ):
         if not samples:
             continue
-        columns = (number("row"), number(found.scorer), number("± s.e."), label("sample"))
-        sheet = Sheet(title, *columns, note=note)
+        heads = (found.scorer, "± s.e.", *details)
+        sheet = Sheet(title, number("row"), *(number(name) for name in heads), label("sample"), note=note)
         for s in samples:
             doubt = "" if s.status == "ok" else f"[{s.status}] "
-            values = (significant(s.value), significant(s.stderr, 2))
+            values = (significant(s.value), significant(s.stderr, 2), *(significant(s.details.get(d)) for d in details))
             sheet.add(str(s.position + 1), *values, doubt + shorten(s.prompt, 60))
         sheets.append(sheet)
     missing = [s for s in found.samples if s.value is None]
@@ -94,7 +98,36 @@ def score_tables(found: ScoreReport, scorer: type[Scorer], show: int) -> list[Sh
         for s in missing[:10]:
             sheet.add(str(s.position + 1), REASONS.get(s.status, s.status))
         sheets.append(sheet)
-    return sheets
+    return [*sheets, *_measurement(found)]
+
+
+def _measurement(found: ScoreReport) -> Iterator[Sheet]:
+    """What a score rests on: draws and their agreement, what it took, and options that the scorer chose by itself."""
+    sheet = Sheet("measurement", fixed(""), text(""))
+    if found.reliability is not None:
+        sheet.add("reliability", f"{found.reliability:.2f}")
+    passes = f" in {found.forward_passes} forward passes" if found.forward_passes else ""
+    sheet.add("draws", f"{found.pairs}{passes}")
+    sheet.add("seconds", "not recorded" if found.seconds is None else f"{found.seconds:.1f}")
+    if found.unclear is not None:
+        sheet.add("unclear", f"{found.unclear:.0%} of the samples: below twice their standard error")
+    shown = {f"{name} (chosen)": value for name, value in found.settled.items()}
+    shown |= {name: value for name, value in found.found.items() if name not in found.settled}
+    tables = {name: value for name, value in shown.items() if isinstance(value, list)}
+    for name, value in shown.items():
+        if name not in tables:
+            sheet.add(name.replace("_", " "), significant(value) if isinstance(value, float) else _word(value))
+    yield sheet
+    for name, rows in tables.items():
+        heads = list(rows[0]) if rows else []
+        table = Sheet(name, *(number(head) for head in heads))
+        for row in rows:
+            table.add(*(significant(row[head]) for head in heads))
+        yield table
+
+
+def _word(value: Any) -> str:
+    return "–" if value is None else str(value)
 
 
 def training_table(found: TrainingReport, steps: Sequence[StepRow]) -> Sheet:
