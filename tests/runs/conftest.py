@@ -20,6 +20,8 @@ from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import Settings
 from unlearnkit.store import Store
 
+from .lab import Lab
+
 HERE = Path(__file__).parent
 
 
@@ -46,6 +48,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace
     monkeypatch.chdir(tmp_path)
     with Workplace(Settings(store=str(tmp_path / "store.db"), threads=1), Listening()) as made:
         yield made
+
+
+@pytest.fixture
+def lab(place: Workplace) -> Lab:
+    """The workplace, to fill with made-up runs."""
+    return Lab(place)
 
 
 @pytest.fixture

@@ -78,6 +78,7 @@ class Comparison:
     agreements: Sequence[Agreement]
 
     def name(self, part: int) -> str:
+        """Of a part that agreements name by its index; −1 is the last, the whole."""
         return self.parts[part].name
 
     def json(self) -> dict[str, Any]:
@@ -188,15 +189,18 @@ def _comparisons(
         known = place.reading().model(weights)
         label = known.source if known else weights[:8]
         mine = list(of_model)
+        apart = _sets_apart(place, mine)
+        sets = _sets(place, label, mine, apart, measure, by, scores)
         by_set: dict[tuple[str, str], list[Evaluated]] = {}
         for e in mine:
             by_set.setdefault((e.unlearned.datasets["forget"], e.eval_run.datasets["forget"]), []).append(e)
-        for some in by_set.values():
-            if len(_by_method(some)) > 1:
+        for (forgot, _), some in by_set.items():
+            if len(_by_method(some)) > 1 and not (sets and forgot in apart):  # no thirds of what are parts already
                 ids = set.intersection(*(set(e.terms) for e in some))
                 ranked = choose_scored(place, by=by, run=scores, weights=weights, data=ids)
                 yield from _thirds(label, ranked, some, ids, measure, seed)
-        yield from _sets(place, label, mine, measure, by, scores)
+        if sets is not None:
+            yield sets
 
 
 def _thirds(
@@ -219,38 +223,44 @@ def _thirds(
     yield Comparison("thirds", label, ranked, named, rows, agreements_by_chance(values, parts, seed))
 
 
+def _sets_apart(place: Workplace, mine: Sequence[Evaluated]) -> dict[str, set[str]]:
+    """Forget sets that have no sample in common, with their samples; the parts rather than what they are parts of."""
+    rows = {data: place.reading().rows(data) for data in {e.unlearned.datasets["forget"] for e in mine}}
+    members = {data: {row.sample for row in some if row.sample is not None} for data, some in rows.items()}
+    apart: dict[str, set[str]] = {}
+    for data in sorted(members, key=lambda data: (len(members[data]), data)):
+        if not any(members[data] & other for other in apart.values()):
+            apart[data] = members[data]
+    return apart
+
+
 def _sets(
-    place: Workplace, label: str, mine: Sequence[Evaluated], measure: Metric, by: str, scores: str | None
-) -> Iterator[Comparison]:
-    """Forget sets without a common sample that one score run covers, each evaluated by the models that forgot it."""
-    store = place.reading()
-    members = {
-        data: {row.sample for row in store.rows(data) if row.sample is not None}
-        for data in {e.unlearned.datasets["forget"] for e in mine}
-    }
-    own = [e for e in mine if e.terms.keys() <= members[e.unlearned.datasets["forget"]]]
-    apart: list[str] = []
-    for data in sorted(members, key=lambda d: (len(members[d]), d)):  # the parts before what they are parts of
-        if not any(members[data] & members[other] for other in apart):
-            apart.append(data)
+    place: Workplace, label: str, mine: Sequence[Evaluated], apart: Mapping[str, set[str]],
+    measure: Metric, by: str, scores: str | None,
+) -> Comparison | None:  # fmt: skip
+    """Sets of one scoring, each read by the models that forgot it; None where they are not two, or no two methods
+    forgot them all."""
     if len(apart) < 2:
-        return
-    ids = {sample for data in apart for sample in members[data]}
-    ranked = choose_scored(place, by=by, run=scores, weights=mine[0].unlearned.model, data=ids)
-    inside = {data: [s for s in sorted(members[data]) if s in ranked.defined] for data in apart}
-    apart = [data for data in apart if inside[data]]
-    apart.sort(key=lambda data: float(np.median([ranked.defined[s] for s in inside[data]])))
-    by_data = [_by_method([e for e in own if e.unlearned.datasets["forget"] == data]) for data in apart]
-    shared = [key for key in by_data[0] if all(key in found for found in by_data)] if len(apart) > 1 else []
+        return None
+    ranked = choose_scored(place, by=by, run=scores, weights=mine[0].unlearned.model, data=set.union(*apart.values()))
+    inside = {data: [s for s in sorted(members) if s in ranked.defined] for data, members in apart.items()}
+    names = sorted(
+        (data for data, some in inside.items() if some),
+        key=lambda data: float(np.median([ranked.defined[s] for s in inside[data]])),
+    )
+    by_data = [
+        _by_method([e for e in mine if e.unlearned.datasets["forget"] == data and e.terms.keys() <= apart[data]])
+        for data in names
+    ]
+    shared = [key for key in by_data[0] if all(key in found for found in by_data)] if len(names) > 1 else []
     if len(shared) < 2:
-        return
+        return None
     methods = {key: [e for found in by_data for e in found[key]] for key in shared}
     figures = np.array(
         [[np.mean([np.mean(list(e.terms.values())) for e in found[key]]) for found in by_data] for key in shared]
     )
-    names = [_label(place, data) for data in apart]
-    parts = [_part(name, inside[data], ranked.defined) for name, data in zip(names, apart, strict=True)]
-    yield Comparison("sets", label, ranked, parts, _rows(methods, figures, measure), agreements(figures))
+    parts = [_part(_label(place, data), inside[data], ranked.defined) for data in names]
+    return Comparison("sets", label, ranked, parts, _rows(methods, figures, measure), agreements(figures))
 
 
 def _by_method(some: Sequence[Evaluated]) -> dict[str, list[Evaluated]]:

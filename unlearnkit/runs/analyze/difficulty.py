@@ -73,7 +73,8 @@ class Group:
             "unseen": self.unseen,
             "runs": [
                 {
-                    "run": run.run.id, "method": run.method, "seed": run.run.seed, "last": run.last,
+                    "run": run.run.id, "method": run.method, "seed": run.run.seed,
+                    "last": run.last, "sweeps": run.sweeps,
                     "threshold_low": run.low, "threshold_high": run.high, "reference": run.reference,
                     "never": run.never, "unknown_before": run.unknown_before,
                 }

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unlearnkit.analysis.forgetting import updates_to_forget
-from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
-from unlearnkit.runs.thresholds import FORGOTTEN, thresholds
+from unlearnkit.errors import BadInput, NotFound
+from unlearnkit.runs.thresholds import FORGOTTEN, evaluation, thresholds
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import records
+
+
+AGAIN = "unlearnkit unlearn --model MODEL --forget DATA --retain DATA --probe-every 5"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Forgotten:
     """Updates to forget of one run, [n] over samples: infinite for one that never was, NaN for one never looked at.
 
     A sample counts as forgotten from `low` … `high` nats per label token on, by the NLL of the evaluation `reference`
-    where there is one; `last` is the number of updates at which the run was looked at last."""
+    where there is one. `last` is the number of updates at which the run was looked at last, `sweeps` how often the
+    whole set was; in between a sample is seen when it is trained on."""
 
     run: records.Run
     updates: np.ndarray
@@ -30,6 +34,7 @@ class Forgotten:
     high: float
     reference: str | None
     last: int
+    sweeps: int
 
     @property
     def method(self) -> str:
@@ -71,6 +76,9 @@ def choose_runs(place: Workplace, refs: Sequence[str]) -> tuple[list[records.Run
     else:
         runs = store.runs(kind="unlearn", state="complete")[::-1]
     looked_at = [run for run in runs if store.probes(run.id)]
+    if refs and len(looked_at) < len(runs):
+        missing = next(run for run in runs if run not in looked_at)
+        raise NotFound(f"run {missing.id} has no NLLs of its samples on the way", hint=AGAIN, code="probes")
     fair = [run for run in looked_at if refs or not _drawn_by_scores(place, run)]
     if fair:
         return fair, len(looked_at) - len(fair)
@@ -82,7 +90,7 @@ def choose_runs(place: Workplace, refs: Sequence[str]) -> tuple[list[records.Run
         )
     raise NotFound(
         "no unlearning run in the store has NLLs of its samples on the way",
-        hint="unlearnkit unlearn --model MODEL --forget DATA --retain DATA --probe-every 5",
+        hint=AGAIN,
         code="probes",
     )
 
@@ -105,26 +113,30 @@ def forgotten(
     store = place.reading()
     if value is None and reference is None:
         reference = _own_reference(place, run)
-    usual = float(run.config.get("threshold") or FORGOTTEN)
+    if reference is not None:
+        reference = evaluation(store, reference).id
+    usual = run.config.get("threshold", FORGOTTEN)
     limits = thresholds(store, samples, value=usual if value is None else value, reference=reference)
     probes = store.probes(run.id)
     seen = ((probe.updates, probe.sample, probe.nll) for probe in probes)
     found = updates_to_forget(seen, dict(zip(samples, limits.tolist(), strict=True)))
     updates = np.array(list(found.values()))
-    last = max(probe.updates for probe in probes)
-    return Forgotten(run, updates, float(limits.min()), float(limits.max()), reference, last)
+    return Forgotten(
+        run=run,
+        updates=updates,
+        low=float(limits.min()),
+        high=float(limits.max()),
+        reference=reference,
+        last=max(probe.updates for probe in probes),
+        sweeps=len({probe.updates for probe in probes if probe.swept}),
+    )
 
 
 def _own_reference(place: Workplace, run: records.Run) -> str | None:
     """The evaluation that a run, or an evaluation of its model, was held against, where it still is in the store."""
     store = place.reading()
+    known = {found.id for found in store.runs(kind="eval", state="complete")}
     named = [run.config.get("reference")]
     for found in store.runs(kind="eval", state="complete", model=run.summary.get("model", "")):
         named += [row.reference for row in store.aggregates(found.id)]
-    for reference in named:
-        try:
-            if reference is not None:
-                return store.run(reference).id
-        except UnlearnkitError:
-            continue
-    return None
+    return next((reference for reference in named if reference in known), None)
