@@ -29,6 +29,8 @@ COMMANDS = {
     "finetune": "Teach a model a data set.",
     "eval": "Measure what a model still knows, per sample.",
     "report": "Show runs side by side, difficulty, and results by difficulty.",
+    "analyze": "Say what difficulty predicts, and how it bends a comparison.",
+    "split": "Write a data set as files by difficulty.",
     "runs": "List, show or remove runs.",
     "resume": "Go on with an interrupted run.",
     "plugins": "List, describe or write plugins.",
