@@ -60,7 +60,7 @@ def test_a_folder_holds_splits(tmp_path: Path):
 
 def test_plain_text_has_a_document_a_line(tmp_path: Path):
     path = tmp_path / "a.txt"
-    path.write_bytes("\ufeffOne line.\r\n\n \t\n  Zwei, naïve\u2028東京  \n{\"not\": \"JSON\"}".encode())
+    path.write_bytes('\ufeffOne line.\r\n\n \t\n  Zwei, naïve\u2028東京  \n{"not": "JSON"}'.encode())
     texts = ["One line.", "  Zwei, naïve\u2028東京  ", '{"not": "JSON"}']
     assert read(path) == [{"text": text} for text in texts]
     (tmp_path / "b.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))

@@ -27,7 +27,7 @@ from unlearnkit.errors import UnlearnkitError
 from unlearnkit.options import option
 from unlearnkit.scorers.alone import alone, trainable
 from unlearnkit.scorers.onepass import BASE
-from unlearnkit.scorers.statistics import mean, split_half_reliability, standard_error
+from unlearnkit.scorers.statistics import split_half_reliability, standard_error
 from unlearnkit.seeds import derive
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class HessianTrace(Scorer):
 
     def reduce(self, draws: Draws) -> list[Score]:
         table = self._table(draws)
-        values, errors = np.abs(mean(table)), standard_error(table)
+        values, errors = _value(table), standard_error(table)
         return [
             self._score(total, int(clamped), float(value), float(error))
             for (total, clamped), value, error in zip(draws[BASE], values, errors, strict=True)
@@ -88,11 +88,15 @@ class HessianTrace(Scorer):
         return Score(value, error if np.isfinite(error) else None, self.draws, clamped=clamped)
 
     def agreement(self, draws: Draws) -> float | None:
-        return split_half_reliability(self._table(draws), lambda table: np.abs(mean(table)))
+        return split_half_reliability(self._table(draws), _value)
 
     def _table(self, draws: Draws) -> np.ndarray:
         """[draws, N]"""
         return np.stack([draws[k, 0][:, 0] for k in range(self.draws)])
+
+
+def _value(table: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(table.mean(axis=0)))
 
 
 def probe(model: nn.Module, seed: int, draw: int) -> dict[str, Tensor]:
