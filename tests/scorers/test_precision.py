@@ -42,6 +42,7 @@ def test_the_share_of_weights_that_noise_changes_is_measured(bench: Bench, preci
     assert 0.001 < changed < 0.99
 
 
+@pytest.mark.filterwarnings("ignore:sigma=auto found no width")
 @pytest.mark.parametrize("sigma", [1e-4, "auto"])
 def test_it_is_refused_with_the_figure_before_anything_is_drawn(bench: Bench, sigma: float | str) -> None:
     before = copies(bench)
