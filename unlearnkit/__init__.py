@@ -17,10 +17,33 @@ from unlearnkit.contracts import API_VERSION
 from unlearnkit.version import __version__
 
 if TYPE_CHECKING:
-    from unlearnkit.api import evaluate, finetune, resume, score, unlearn
+    from unlearnkit.api import (
+        analyze_bias,
+        analyze_difficulty,
+        analyze_samples,
+        evaluate,
+        finetune,
+        resume,
+        score,
+        split,
+        unlearn,
+    )
     from unlearnkit.store import Store
 
-__all__ = ["API_VERSION", "Store", "__version__", "evaluate", "finetune", "resume", "score", "unlearn"]
+__all__ = [
+    "API_VERSION",
+    "Store",
+    "__version__",
+    "analyze_bias",
+    "analyze_difficulty",
+    "analyze_samples",
+    "evaluate",
+    "finetune",
+    "resume",
+    "score",
+    "split",
+    "unlearn",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,9 +18,13 @@ from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import load_settings
 
 if TYPE_CHECKING:
+    from unlearnkit.runs.analyze.bias import BiasReport
+    from unlearnkit.runs.analyze.difficulty import DifficultyReport
+    from unlearnkit.runs.analyze.samples import SamplesReport
     from unlearnkit.runs.evaluate import EvalReport
     from unlearnkit.runs.resume import Report
     from unlearnkit.runs.score import ScoreReport
+    from unlearnkit.runs.split import SplitReport
     from unlearnkit.runs.training import TrainingReport
 
 Data = str | Path | DataSpec
@@ -81,6 +85,44 @@ def resume(run: str, *, store: str | Path | None = None, progress: Progress = SI
 
     with _workplace(store, progress) as place:
         return use_case(place, run)
+
+
+def analyze_difficulty(
+    *, store: str | Path | None = None, progress: Progress = SILENT, **options: Any
+) -> DifficultyReport:
+    """How well stored scores predict updates to forget; see `unlearnkit.runs.analyze.difficulty`."""
+    from unlearnkit.runs.analyze import difficulty
+
+    with _workplace(store, progress) as place:
+        return difficulty(place, **options)
+
+
+def analyze_samples(
+    data: Data | None = None, *, store: str | Path | None = None, progress: Progress = SILENT, **options: Any
+) -> SamplesReport:
+    """What hard and easy samples look like, with their texts from `data`; see `unlearnkit.runs.analyze.samples`."""
+    from unlearnkit.runs.analyze import samples
+
+    with _workplace(store, progress) as place:
+        return samples(place, data=None if data is None else _spec(data), **options)
+
+
+def analyze_bias(*, store: str | Path | None = None, progress: Progress = SILENT, **options: Any) -> BiasReport:
+    """Whether the choice of samples changes a ranking of methods; see `unlearnkit.runs.analyze.bias`."""
+    from unlearnkit.runs.analyze import bias
+
+    with _workplace(store, progress) as place:
+        return bias(place, **options)
+
+
+def split(
+    data: Data, out: str | Path, *, store: str | Path | None = None, progress: Progress = SILENT, **options: Any
+) -> SplitReport:
+    """Write a data set as files by difficulty; see `unlearnkit.runs.split.split`."""
+    from unlearnkit.runs.split import split as use_case
+
+    with _workplace(store, progress) as place:
+        return use_case(place, data=_spec(data), out=str(out), **options)
 
 
 def _spec(data: Data) -> DataSpec:

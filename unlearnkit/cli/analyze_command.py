@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import data_options, follow_up, make_command, options, take_columns
+from unlearnkit.cli.common import follow_up, make_command, options, reading_options, take_columns
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import POSITIVE, SEED, WHOLE
 
@@ -30,6 +30,7 @@ by_options = options(
 
 @make_command(
     "difficulty",
+    short_help="How well scores predict updates to forget.",
     examples="""
 unlearnkit analyze difficulty
 unlearnkit analyze difficulty --threshold 3 --format json
@@ -79,6 +80,7 @@ def _prediction_rows(found: DifficultyReport) -> list[dict[str, Any]]:
 
 @make_command(
     "samples",
+    short_help="What hard and easy samples look like.",
     examples="""
 unlearnkit analyze samples --data forget.jsonl
 unlearnkit analyze samples --model my-model --by loss --format csv
@@ -90,7 +92,7 @@ unlearnkit analyze samples --model my-model --by loss --format csv
 @click.option("--split", metavar="NAME", help="Split of a folder or hub data set.")
 @click.option("--show", type=WHOLE, default=5, show_default=True, help="Samples to list at each end.")
 @seed_option
-@data_options
+@reading_options
 def samples(place: Workplace, screen: Output, data: str | None, split: str | None, show: int, **arguments: Any) -> None:
     """What hard and easy samples look like: every other measure of them against their scores, and their texts."""
     from unlearnkit.data.samples import DataSpec
@@ -116,6 +118,7 @@ def samples(place: Workplace, screen: Output, data: str | None, split: str | Non
 
 @make_command(
     "bias",
+    short_help="Whether the choice of samples changes a ranking of methods.",
     examples="""
 unlearnkit analyze bias
 unlearnkit analyze bias --metric rouge --by loss

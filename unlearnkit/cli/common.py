@@ -118,7 +118,7 @@ model_option = click.option(
     help="A folder, a hub name, gguf:FILE, or run:ID for a run's model.",
 )
 
-data_options = options(
+reading_options = options(
     click.option("--question-column", metavar="NAME", help="Column of the prompts (default: question)."),
     click.option("--answer-column", metavar="NAME", help="Column of the answers (default: answer)."),
     click.option("--text-column", metavar="NAME", help="Column of plain text, without prompts."),
@@ -130,6 +130,9 @@ data_options = options(
     ),
     click.option("--tofu-dir", metavar="FOLDER", help="Where tofu:NAME finds NAME.jsonl; else the hub."),
     click.option("--allow-download", is_flag=True, help="Hubs may be asked for models and data."),
+)
+data_options = options(
+    reading_options,
     click.option("--store-text", is_flag=True, help="Keep prompts, answers and generations in the store."),
 )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import data_options, make_command, take_columns
+from unlearnkit.cli.common import make_command, reading_options, take_columns
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import Number
 
@@ -30,7 +30,7 @@ unlearnkit split tofu:forget10 --scores 01JZ7Q --bins 5 --out fifths
 @click.option("--out", required=True, metavar="FOLDER", help="Where the files go.")
 @click.option("--unscored", is_flag=True, help="Write rows without a score to a file of their own.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
-@data_options
+@reading_options
 def command(place: Workplace, screen: Output, data: str, split: str | None, bins: int, **arguments: Any) -> None:
     """Write a data set as JSONL files by difficulty: NAME-1-of-3.jsonl has the lowest scores.
 

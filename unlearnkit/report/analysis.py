@@ -53,19 +53,22 @@ def difficulty_tables(found: DifficultyReport) -> list[Sheet]:
     return sheets
 
 
+ABOUT = (
+    "Spearman's ρ of a score and the updates until a sample was forgotten. ρ > 0: a high score takes longer; ρ < 0: it "
+    "goes sooner. Intervals are 95 % percentiles over resamples of the samples; first: share of resamples in which a "
+    "score has the largest |ρ|. Samples that were never forgotten tie as the last. Runs are averaged by algorithm, "
+    "then over algorithms."
+)
+
+
 def _predictions(i: int, group: Group) -> Sheet:
-    methods = len(group.by_method)
-    note = (
-        f"Spearman's ρ of score and updates to forget, mean over {len(group.runs)} runs of {methods} algorithms. "
-        "ρ > 0: a high score takes longer; ρ < 0: it goes sooner. Intervals are 95 % percentiles over resamples of the "
-        "samples; first: share of resamples in which a score has the largest |ρ|. Samples that were never forgotten "
-        "tie as the last."
-    )
+    notes = [ABOUT] if i == 1 else []
     if group.unseen:
-        note += f" {group.unseen} samples that a run never looked at are left out."
+        notes.append(f"{group.unseen} samples that a run never looked at are left out.")
     sheet = Sheet(
-        f"#{i} what predicts forgetting {group.data} from {group.label}, {group.n} samples",
-        label("score"), number("ρ"), fixed("95 %"), number("given length"), fixed("95 %"), number("first"), note=note,
+        f"#{i} what predicts forgetting {group.data} from {group.label}: {', '.join(group.by_method)}, n={group.n}",
+        label("score"), number("ρ"), fixed("95 %"), number("given length"), fixed("95 %"), number("first"),
+        note=" ".join(notes),
     )  # fmt: skip
     for p in group.predictions:
         given = p.given_length
@@ -91,14 +94,13 @@ def _by_method(group: Group) -> Iterator[Sheet]:
 def _runs(group: Group) -> Sheet:
     sheet = Sheet(
         "runs",
-        fixed("run"), label("method"), number("updates"), number("sweeps"), number("never"), number("known not"),
-        fixed("threshold"),
-        note="never: samples not forgotten in the run; known not: beyond their threshold before the first update; "
+        fixed("run"), label("method"), number("updates"), number("never"), number("unknown"), fixed("threshold"),
+        note="never: samples not forgotten in the run; unknown: beyond their threshold before the first update; "
         "threshold: nats per label token, from a reference where it is a range",
     )  # fmt: skip
     for run in group.runs:
         threshold = figure(run.low) if run.low == run.high else f"{figure(run.low)} … {figure(run.high)}"
-        counts = (run.last, run.sweeps, run.never, run.unknown_before)
+        counts = (run.last, run.never, run.unknown_before)
         sheet.add(run.run.id, run.method, *map(str, counts), threshold)
     return sheet
 
@@ -122,7 +124,7 @@ def samples_tables(found: SamplesReport, show: int) -> list[Sheet]:
     """What goes with the scores, and the samples at both ends."""
     low, _, high = found.scored.thirds
     sheet = Sheet(
-        f"what goes with {found.scored.name} in {found.label}, {len(found.samples)} samples",
+        f"what goes with {found.scored.name} of {found.label} under {found.model}, n={len(found.samples)}",
         label("feature"), number("ρ"), fixed("95 %"), number("given length"), number(low), number(high),
         note=f"Spearman's ρ, 95 % percentile bootstrap; medians of the {low} and {high} third. {claim(found.scored)}",
     )  # fmt: skip

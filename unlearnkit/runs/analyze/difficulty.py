@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,10 +144,10 @@ def difficulty(
     """
     chosen, left_out = choose_runs(place, runs)
     named = [choose_scored(place, run=ref) for ref in dict.fromkeys(scores)]
-    chosen.sort(key=_about)  # stable: the oldest of a group stays first
-    groups = []
-    for _, some in groupby(chosen, key=_about):
-        groups.append(_group(place, list(some), named, threshold, reference, seed))
+    together: dict[tuple[str, str], list[records.Run]] = {}
+    for run in chosen:
+        together.setdefault(_about(run), []).append(run)
+    groups = [_group(place, some, named, threshold, reference, seed) for some in together.values()]
     if not any(group.predictions for group in groups):
         first = groups[0]
         raise NotFound(

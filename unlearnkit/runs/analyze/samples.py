@@ -58,6 +58,7 @@ class SamplesReport:
     """Features by the strength of their ρ, and all samples that have a score, from the lowest to the highest."""
 
     scored: Scored
+    model: str
     label: str
     features: Sequence[Feature]
     samples: Sequence[Described]
@@ -71,6 +72,7 @@ class SamplesReport:
             "run": self.scored.run.id,
             "scorer": self.scored.name,
             "high_means": self.scored.high_means,
+            "model": self.model,
             "data": self.label,
             "features": [feature.json() for feature in self.features],
             "samples": [sample.json() for sample in self.samples],
@@ -122,9 +124,10 @@ def samples(
         own = {name: _known(column[index[sample]]) for name, column in columns.items()}
         return Described(sample, third, chosen.defined[sample], prompt, answer, own)
 
-    labelled = store.dataset(about)
+    labelled, under = store.dataset(about), store.model(chosen.run.model)
     return SamplesReport(
         scored=chosen,
+        model=under.source if under else chosen.run.model[:8],
         label=labelled.label if labelled else about[:8],
         features=features,
         samples=[described(s, third) for third, part in zip(chosen.thirds, parts, strict=True) for s in part],
