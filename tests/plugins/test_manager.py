@@ -12,7 +12,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.plugins.conftest import HEAD
+from plugins.conftest import HEAD
 from unlearnkit import __version__
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import NotFound, UnlearnkitError

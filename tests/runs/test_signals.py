@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.runs.conftest import Desk, Job, NewDesk, Running, Whole
+from runs.conftest import Desk, Job, NewDesk, Running, Whole
 
 
 def stopped(desk: Desk, command: Running) -> str:
