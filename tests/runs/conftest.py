@@ -108,6 +108,10 @@ class Running:
             time.sleep(0.002)
         return True
 
+    @property
+    def running(self) -> bool:
+        return _runs(self.pid)
+
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 

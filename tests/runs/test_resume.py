@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.runs.conftest import Job, NewDesk, Whole, whole
+from runs.conftest import Job, NewDesk, Whole, whole
 from unlearnkit.store import Store
 
 
@@ -46,6 +47,36 @@ def test_killed_at_random_moments(
         if hit == kills:
             break
     assert hit == kills
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_parent_and_others_go_on(scoring: Job, scored: Whole, new_desk: NewDesk):
+    """Killed outright, a parent cannot dismiss its workers; what they had measured is there, in the same bits."""
+    desk = new_desk("killed")
+    command = desk.start(*scoring.args, "--workers", "2")
+    assert command.reach("run score")
+    workers: set[int] = set()
+    done = 0
+    while not done:
+        workers |= children(command.pid)
+        assert command.running, command.stderr
+        with desk.store as store:
+            done = len(store.blocks(store.run("@last").series))
+        time.sleep(0.05)
+    command.signal(signal.SIGKILL)
+    assert command.wait() == -signal.SIGKILL
+    assert len(workers) >= 2
+    until = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < until, "a worker outlives its parent"
+        time.sleep(0.05)
+    desk.run(*scoring.args, "--workers", "2")
+    assert scoring.result(desk) == scored.result
+
+
+def children(pid: int) -> set[int]:
+    """Processes that a process has started."""
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 @pytest.mark.parametrize("event", ["run score", "step 3"])

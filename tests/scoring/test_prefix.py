@@ -16,6 +16,7 @@ from unlearnkit.contracts import Batch
 from unlearnkit.data.collate import collate, plan
 from unlearnkit.data.encode import Encoded
 from unlearnkit.losses import label_scores
+from unlearnkit.scorers.noise import NoisyWeights
 from unlearnkit.scoring import ModelBench, Work
 from unlearnkit.scoring.prefix import Prefix
 from unlearnkit.testing.material import tiny_model
@@ -110,6 +111,23 @@ def test_the_prefix_is_read_once_for_each_state_of_the_weights(read: list[tuple[
         with torch.no_grad():
             torch.testing.assert_close(after, label_scores(model, batch, precise=True).logprobs, rtol=0, atol=3e-5)
         assert not torch.equal(before, after)
+
+
+def test_noise_put_on_mirrored_and_taken_off_is_noticed():
+    """NoisyWeights writes through views of the parameters."""
+    model = tiny_model()
+    on = bench(model, texts())
+    batch = batches(on)[0]
+    weights = NoisyWeights(model, seed=1, sigma=0.05)
+    before = on.scores(batch).logprobs
+    for sign in (1, -1):
+        weights.set(0, sign)
+        with torch.no_grad():
+            plain = label_scores(model, batch, precise=True).logprobs
+        torch.testing.assert_close(on.scores(batch).logprobs, plain, rtol=0, atol=3e-5)
+        assert float((plain - before).abs().max()) > 0.01
+    weights.restore()
+    assert torch.equal(on.scores(batch).logprobs, before)
 
 
 def test_another_model_has_a_prefix_of_its_own():

@@ -106,8 +106,10 @@ def _measurement(found: ScoreReport) -> Iterator[Sheet]:
     sheet = Sheet("measurement", fixed(""), text(""))
     if found.reliability is not None:
         sheet.add("reliability", f"{found.reliability:.2f}")
-    passes = f" in {found.forward_passes} forward passes" if found.forward_passes else ""
-    sheet.add("draws", f"{found.pairs}{passes}")
+    if found.pairs:
+        sheet.add("draws", str(found.pairs))
+    if found.forward_passes:
+        sheet.add("forward passes", str(found.forward_passes))
     sheet.add("seconds", "not recorded" if found.seconds is None else f"{found.seconds:.1f}")
     if found.unclear is not None:
         sheet.add("unclear", f"{found.unclear:.0%} of the samples: below twice their standard error")
@@ -119,8 +121,9 @@ def _measurement(found: ScoreReport) -> Iterator[Sheet]:
             sheet.add(name.replace("_", " "), significant(value) if isinstance(value, float) else _word(value))
     yield sheet
     for name, rows in tables.items():
-        heads = list(rows[0]) if rows else []
-        table = Sheet(name, *(number(head) for head in heads))
+        columns = list(rows[0]) if rows else []
+        heads = sorted(columns, key=lambda head: head not in found.settled)  # what was chosen comes first
+        table = Sheet(f"{name} to choose {', '.join(found.settled)}", *(number(head) for head in heads))
         for row in rows:
             table.add(*(significant(row[head]) for head in heads))
         yield table
