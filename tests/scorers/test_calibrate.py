@@ -74,6 +74,7 @@ def test_where_round_off_comes_first_the_nearest_clear_width_is_taken_and_named(
 def test_where_all_is_round_off_that_is_said() -> None:
     found = choose_sigma(Law(noise=1.0))
     assert (found["check"], found["sigma"]) == ("round-off", START)
+    assert len(found["walked"]) == 1, "a narrower noise would only drown deeper"
 
 
 @pytest.mark.parametrize("curvature", [0.0, np.nan])
