@@ -40,7 +40,7 @@ class HessianTrace(Scorer):
     as σ goes to 0. Time: per sample and draw about seven forward passes; memory: four times the weights."""
 
     unit: ClassVar[str] = "relative change per squared unit of weight"
-    source: ClassVar[str] = "arXiv 2504.06658, second order"
+    source: ClassVar[str] = "arXiv 2504.06658"
     high_means: ClassVar[str] = "easy"
     reduced_by: ClassVar[tuple[str, ...]] = ("draws",)
     remedy: ClassVar[str] = "-o draws=N"

@@ -19,7 +19,7 @@ class Memorization(OnePass):
     memorisation by training without a sample; this needs one forward pass)."""
 
     unit: ClassVar[str] = "share of tokens"
-    source: ClassVar[str] = "arXiv 2406.01257; measured as in 2012.07805"
+    source: ClassVar[str] = "arXiv 2406.01257"
     high_means: ClassVar[str] = "hard"
 
     def reading(self, bench: Bench) -> Reading:

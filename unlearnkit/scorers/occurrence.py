@@ -21,7 +21,7 @@ class Occurrence(OnePass):
     it is known (Kandpal et al., arXiv 2211.08411, who count documents)."""
 
     unit: ClassVar[str] = "powers of ten"
-    source: ClassVar[str] = "arXiv 2211.08411, after its counts"
+    source: ClassVar[str] = "arXiv 2211.08411"
     undefined: ClassVar[str] = "too_short"
     reads_model: ClassVar[bool] = False
     sets: ClassVar[tuple[str, ...]] = ("corpus",)

@@ -21,7 +21,7 @@ class Representation(OnePass):
     sets."""
 
     unit: ClassVar[str] = "distance"
-    source: ClassVar[str] = "arXiv 2406.01257, after its entanglement"
+    source: ClassVar[str] = "arXiv 2406.01257"
     high_means: ClassVar[str] = "easy"
     sets: ClassVar[tuple[str, ...]] = ("retain",)
 
