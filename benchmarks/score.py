@@ -1,0 +1,326 @@
+"""What scoring costs: each part of it, the whole against the forward passes it needs, memory, and estimators compared.
+
+    python benchmarks/score.py [--model MODEL] [--data DATA] [--pairs 8] [--singles 48] [--threads 2]
+
+Without a model it takes the GGUF file of `python -m unlearnkit.models.gguf fetch`. The store is in a temporary folder.
+Numbers are from this machine and this moment: on one that is busy with other work, read the ratios, which come from
+within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats  # noqa: F401 - which reduction would import within its time
+import torch
+
+from unlearnkit import scoring
+from unlearnkit.contracts import Unit
+from unlearnkit.data.samples import DataSpec
+from unlearnkit.losses import label_scores
+from unlearnkit.models import load_model
+from unlearnkit.models.gguf import fetched
+from unlearnkit.progress import SILENT
+from unlearnkit.runs.inputs import find_model, prepare, read_set
+from unlearnkit.runs.workplace import Workplace
+from unlearnkit.scorers.mrd import MRD
+from unlearnkit.scorers.noise import NoisyWeights
+from unlearnkit.settings import Settings
+
+TARGET_NOISE, TARGET_WHOLE, TARGET_PASSES, TARGET_RELIABILITY = 0.15, 1.1, 8, 0.9
+ROOM = 300e6
+"""Bytes that may be taken besides weights, snapshot and the activations of a batch."""
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    args = arguments()
+    with tempfile.TemporaryDirectory(prefix="unlearnkit-bench-") as folder:
+        tofu = Path(os.environ.get("UNLEARNKIT_TOFU_DIR") or HERE.parents[1] / "shared" / "tofu")
+        settings = Settings(store=str(Path(folder) / "bench.db"), tofu_dir=tofu, threads=args.threads)
+        with Workplace(settings) as place:
+            place.environment()  # sets the threads
+            run(place, args)
+
+
+def run(place: Workplace, args: argparse.Namespace) -> None:
+    work, load, name = prepared(place, args)
+    libraries = resident()
+    model = load()
+    bench = scoring.ModelBench.of(work, model)
+    weights = sum(p.nbytes for p in model.parameters())
+    tokens = sum(map(len, work.encoded)), sum(item.tokens for item in work.encoded)
+    print(f"{name}: {sum(p.numel() for p in model.parameters()):,} weights; {len(work.encoded)} samples of {args.data}")
+    print(f"{tokens[0]:,} tokens, {tokens[1]:,} of them labels; {torch.get_num_threads()} threads")
+
+    heading("one sweep of the data, seconds (best of 2)")
+    sweeps(bench)
+    heading("the parts of a draw, seconds")
+    noise(model, args)
+
+    widest = max((batch for shard in bench.shards for batch in shard), key=lambda batch: batch.ids.numel())
+    with peak() as activations:
+        bench.scores(widest)
+    scorer = MRD(draws=args.pairs, sigma=args.sigma)
+    ledger = scoring.Ledger(place.store, "benchmark", scorer, len(work.plan))
+    with peak() as memory, Watch(model, place.store) as watch:
+        scoring.measure(ledger, scoring.here(scorer, bench), SILENT)
+        watch.during("reduction", ledger.outcome)
+    heading(f"the whole at {args.pairs} pairs, seconds")
+    whole(watch)
+    heading("memory, MB")
+    active = activations.highest - activations.before
+    print(f"  weights {weights / 1e6:.0f}, snapshot as much, activations of the widest batch {active / 1e6:.0f}")
+    print("  (activations: the peak of resident memory over one pass, less what was resident before it)")
+    limit = 2 * weights + active + ROOM
+    verdict("peak above what the libraries take", (memory.highest - libraries) / 1e6, limit / 1e6, "{:.0f}")
+    print(f"  libraries before a model was loaded {libraries / 1e6:.0f}, peak in all {memory.highest / 1e6:.0f}")
+
+    heading(f"until the ranking's reliability stays at {TARGET_RELIABILITY} or above")
+    estimators(place, bench, scorer, args.singles)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--model", help="a folder or gguf:FILE")
+    parser.add_argument("--data", default="tofu:forget01")
+    parser.add_argument("--pairs", type=int, default=8, help="draws ±δ")
+    parser.add_argument(
+        "--singles", type=int, default=48, help="draws +δ in all, for the estimators that read no other"
+    )
+    parser.add_argument("--sigma", type=float, default=1e-3)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def prepared(place: Workplace, args: argparse.Namespace) -> tuple[scoring.Work, Callable[[], Any], str]:
+    """What is scored, how the model is loaded, and its name."""
+    if args.model is None and fetched() is None:
+        raise SystemExit("no model: give --model, or python -m unlearnkit.models.gguf fetch")
+    source = find_model(place, args.model or f"gguf:{fetched()}")
+    spec = {"data": DataSpec(args.data)}
+    read = {"data": read_set(place, spec["data"])}
+    inputs = prepare(place, source, spec, read, template="auto", system_prompt=None).unique("data")
+    samples, items = inputs.sets["data"].samples, inputs.encoded["data"]
+    work = scoring.Work(samples, items, pad=inputs.pad, seed=0, batch_size=args.batch_size)
+    return work, lambda: load_model(source), Path(source.label).name
+
+
+def sweeps(bench: scoring.ModelBench) -> None:
+    """A pass over all samples: with all logits, with those of labels alone, and with the shared prefix run once."""
+    batches = [batch for shard in bench.shards for batch in shard]
+
+    def everything() -> None:
+        for batch in batches:
+            bench.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+
+    def labels() -> None:
+        for batch in batches:
+            label_scores(bench.model, batch, precise=True)
+
+    def shared() -> None:
+        with torch.no_grad():
+            next(bench.model.parameters()).add_(0)  # as a new draw would: the prefix has to be run again
+        for batch in batches:
+            bench.scores(batch)
+
+    prefix = bench._prefix.ids.shape[1] if bench._prefix else 0
+    for what, sweep in (
+        ("logits everywhere", everything),
+        ("log-probabilities of labels", labels),
+        (f"the same, shared prefix of {prefix} tokens run once", shared),
+    ):
+        with torch.inference_mode():
+            row(what, min(timed(sweep) for _ in range(2)))
+    with torch.inference_mode():
+        found, plain = bench.scores(batches[-1]).logprobs, label_scores(bench.model, batches[-1], precise=True).logprobs
+    print(f"  largest difference that the prefix makes to a log-probability: {float((found - plain).abs().max()):.1e}")
+
+
+def noise(model: Any, args: argparse.Namespace) -> None:
+    weights = NoisyWeights(model, 0, args.sigma)
+    row("snapshot and the first noise", timed(lambda: weights.set(0, 1)))
+    row("noise of a further draw", timed(lambda: weights.set(1, 1)))
+    row("its mirror image", timed(lambda: weights.set(1, -1)))
+    row("weights restored", timed(weights.restore))
+
+
+class Watch:
+    """Where a run's time goes: in the model's forward pass, in noise and its removal, in the store, in reduction."""
+
+    def __init__(self, model: Any, store: Any) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.places = [
+            (type(model), "forward", "forward passes"),
+            (NoisyWeights, "set", "noise and mirror"),
+            (NoisyWeights, "restore", "restore"),
+            (type(store), "put_block", "store"),
+        ]
+
+    def __enter__(self) -> Watch:
+        self.before = [getattr(owner, name) for owner, name, _ in self.places]
+        for (owner, name, what), function in zip(self.places, self.before, strict=True):
+            setattr(owner, name, self._watched(function, what))
+        self.began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.total = time.perf_counter() - self.began
+        for (owner, name, _what), function in zip(self.places, self.before, strict=True):
+            setattr(owner, name, function)
+
+    def during(self, what: str, work: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return work(*args, **more)
+        finally:
+            self.seconds[what] += time.perf_counter() - began
+            self.calls[what] += 1
+
+    def _watched(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def watched(*args: Any, **more: Any) -> Any:
+            return self.during(what, function, *args, **more)
+
+        return watched
+
+
+def whole(watch: Watch) -> None:
+    for what, seconds in watch.seconds.most_common():
+        row(f"{what}, {watch.calls[what]} calls", seconds, watch.total)
+    row("log-softmax in float64 and the rest", watch.total - sum(watch.seconds.values()), watch.total)
+    row("all", watch.total)
+    disturbed = watch.seconds["noise and mirror"] + watch.seconds["restore"]
+    verdict("noise and restore, share", disturbed / watch.total, TARGET_NOISE)
+    verdict("whole against its forward passes", watch.total / watch.seconds["forward passes"], TARGET_WHOLE)
+
+
+@dataclass
+class Reached:
+    """How far an estimator had to go. `passes` and `seconds` are those of all its draws where it did not get there."""
+
+    reached: bool
+    draws: int
+    passes: int
+    seconds: float
+    best: float
+
+    @property
+    def mark(self) -> str:
+        return "" if self.reached else ">"
+
+
+def told(found: Reached) -> str:
+    mark, more = found.mark, "" if found.reached else f" (about {projected(found.best, found.draws)} draws would do)"
+    return f"{mark}{found.draws} draws, {mark}{found.passes} forward passes, {mark}{found.seconds:.0f} s{more}"
+
+
+def estimators(place: Workplace, bench: scoring.ModelBench, scorer: MRD, singles: int) -> None:
+    """Read each estimator's reliability off the first n draws of one run, n by n."""
+    shards = len(bench.shards)
+    more = replace(scorer, draws=max(singles, scorer.draws), estimator="mean-abs")
+    ledger = scoring.Ledger(place.store, "benchmark", more, shards)
+    scoring.measure(ledger, scoring.here(more, bench), SILENT)
+    draws, seconds = drawn(place, shards), place.store.units("benchmark")
+    found: dict[str, Reached] = {}
+    for estimator, most in (("antithetic", scorer.draws), ("plain", more.draws), ("mean-abs", more.draws)):
+        asked = [replace(scorer, draws=n, estimator=estimator) for n in range(2, most + 1)]
+        reliabilities = [one.agreement(draws) or 0.0 for one in asked]
+        short = [i for i, r in enumerate(reliabilities) if r < TARGET_RELIABILITY]
+        first = short[-1] + 1 if short else 0
+        enough = asked[min(first, len(asked) - 1)]
+        units = list(enough.units(shards, draws))
+        found[estimator] = Reached(
+            first < len(asked),
+            enough.draws,
+            len({(unit.draw, unit.sign) for unit in units}),
+            sum(seconds[unit] or 0 for unit in units),
+            reliabilities[-1],
+        )
+        print(f"  {estimator:<11}{told(found[estimator])}; {reliabilities[-1]:.2f} with {most} draws")
+    one, other = found["mean-abs"], found["antithetic"]
+    ratio = one.passes / other.passes
+    met = "met" if other.reached and ratio >= TARGET_PASSES else "not shown" if not one.reached else "missed"
+    print(f"  mean-abs needs {one.mark}{ratio:.1f} times the passes of antithetic; target ≥ {TARGET_PASSES}: {met}")
+
+
+def projected(reliability: float, draws: int) -> int | str:
+    """Draws for the target by the Spearman-Brown formula."""
+    if reliability <= 0:
+        return "?"
+    odds = TARGET_RELIABILITY / (1 - TARGET_RELIABILITY)
+    return math.ceil(round(draws * odds * (1 - reliability) / reliability, 6))
+
+
+def drawn(place: Workplace, shards: int) -> dict[tuple[int, int], np.ndarray]:
+    """All draws of the run, samples in the plan's order."""
+    blocks = place.store.blocks("benchmark")
+    keys = {(unit.draw, unit.sign) for unit in blocks}
+    return {key: np.concatenate([blocks[Unit(*key, shard)] for shard in range(shards)]) for key in keys}
+
+
+# --------------------------------------------------------------------------------------------------- clocks and scales
+
+
+def timed(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+@dataclass
+class Memory:
+    before: float = 0.0
+    highest: float = 0.0
+
+
+@contextmanager
+def peak() -> Iterator[Memory]:
+    """The highest resident memory in here: Linux keeps it, and begins anew when 5 is written to clear_refs."""
+    Path("/proc/self/clear_refs").write_text("5")
+    found = Memory(before=resident())
+    yield found
+    found.highest = status("VmHWM")
+
+
+def resident() -> float:
+    return status("VmRSS")
+
+
+def status(key: str) -> float:
+    """Bytes that Linux says of this process."""
+    lines: Sequence[str] = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{key}:"))
+    return float(line.split()[1]) * 1024
+
+
+def heading(text: str) -> None:
+    print(f"\n{text}", flush=True)
+
+
+def row(what: str, seconds: float, of: float | None = None) -> None:
+    share = "" if of is None else f"  {seconds / of:6.1%}"
+    print(f"  {what:<58}{seconds:8.2f}{share}", flush=True)
+
+
+def verdict(what: str, value: float, most: float, form: str = "{:.3f}") -> None:
+    met = "met" if value <= most else "missed"
+    print(f"  {what}: {form.format(value)}; target ≤ {form.format(most)}: {met}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
