@@ -68,11 +68,11 @@ def hessian(model: Any, item: Encoded) -> torch.Tensor:
 @pytest.mark.parametrize("make", [llama, gpt2])
 def test_agrees_with_the_hessian_written_out(make: Any) -> None:
     model = small(make)
-    scorer = HessianTrace(draws=40, eps=EPS)
+    scorer = HessianTrace(draws=24, eps=EPS)
     table = draws(scorer, bench(model, batch_size=1))  # one a batch, shortest first
-    for place, row in enumerate((1, 2, 0)):
+    for place, row in enumerate((1, 2)):
         whole = hessian(model, TEXTS[row])
-        for k in range(5):
+        for k in range(3):
             v = torch.cat([part.flatten() for part in probe(model, 7, k).values()])
             assert table[k, 0][place, 0] == pytest.approx(float(v @ whole @ v) / 2, rel=1e-4, abs=1e-5)
         score = scorer.reduce(table)[place]
