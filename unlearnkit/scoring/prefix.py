@@ -8,9 +8,9 @@ decided once for a bench, from its samples and its model, and never depends on w
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,7 +44,8 @@ class Prefix:
         """The longest prefix of all samples that ends before any label is predicted; None where it saves too little,
         or where the model does not give the same log-probabilities with it."""
         ids = _common(batches) if batches else None
-        if ids is None or ids.shape[1] * sum(map(len, batches)) < WORTH or not _takes_cache(model):
+        takes = signature(type(model).forward).parameters
+        if ids is None or ids.shape[1] * sum(map(len, batches)) < WORTH or "past_key_values" not in takes:
             return None
         prefix = cls(model, ids)
         trial = _first(batches, TRIAL)
@@ -52,11 +53,9 @@ class Prefix:
             past = prefix.past(trial)
             if past is None:
                 return None
-            shared, plain = (
-                label_scores(model, trial, precise=True, past=past),
-                label_scores(model, trial, precise=True),
-            )
-        return prefix if torch.allclose(shared.logprobs, plain.logprobs, rtol=AGREES, atol=AGREES) else None
+            shared = label_scores(model, trial, precise=True, past=past).logprobs
+            plain = label_scores(model, trial, precise=True).logprobs
+        return prefix if torch.allclose(shared, plain, rtol=AGREES, atol=AGREES) else None
 
     def past(self, batch: Batch) -> DynamicCache | None:
         """Keys and values of the batch's first P tokens under the weights as they are, free to be added to; None where
@@ -69,7 +68,8 @@ class Prefix:
             return None
         state = tuple((p.data_ptr(), p._version) for p in self.model.parameters())
         if state != self._state:
-            found = self.model(input_ids=self.ids, use_cache=True)
+            least = {"logits_to_keep": 1} if "logits_to_keep" in signature(type(self.model).forward).parameters else {}
+            found = self.model(input_ids=self.ids, use_cache=True, **least)
             self._cache, self._state = getattr(found, "past_key_values", None), state
         cache = self._cache
         if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
@@ -77,10 +77,6 @@ class Prefix:
         own: DynamicCache = copy.deepcopy(cache)
         own.batch_repeat_interleave(len(batch))
         return own
-
-
-def _takes_cache(model: nn.Module) -> bool:
-    return {"past_key_values", "use_cache"} <= set(inspect.signature(type(model).forward).parameters)
 
 
 def _common(batches: Sequence[Batch]) -> Tensor:
