@@ -188,8 +188,8 @@ class Bench(ABC):
     """What a scorer works on: a model in float32 and evaluation mode, and the samples in a fixed batch plan.
 
     `samples` are those that the rows of the batches count. `sets` holds the other sets that the scorer named in its
-    `sets`, as texts, and `batches` the same encoded. A scorer that perturbs the weights writes into them in place, under
-    `torch.no_grad` and not through `.data`: torch's own count of such writes tells the bench what it has to forget.
+    `sets`, as texts, and `batches` the same encoded. A scorer that perturbs the weights writes into them in place,
+    under `torch.no_grad` and not through `.data`: by torch's own count of such writes the bench knows what to forget.
     """
 
     model: nn.Module
