@@ -52,6 +52,14 @@ def test_options_are_shown_with_type_default_and_meaning(cli: Cli):
     assert "inverse temperature" in shown
 
 
+def test_an_algorithm_names_the_sampler_that_did_best_with_it_and_no_other_kind_does(cli: Cli):
+    (npo,) = cli("plugins", "show", "npo", "--format", "json").json["plugins"]
+    samplers = {name for _, name in names(cli("plugins", "--kind", "sampler", "--format", "json"))}
+    assert npo["recommended_sampler"] in samplers
+    assert f"recommended sampler: {npo['recommended_sampler']}" in cli("plugins", "show", "npo").out
+    assert cli("plugins", "show", "rouge", "--format", "json").json["plugins"][0]["recommended_sampler"] is None
+
+
 def test_a_name_of_two_kinds_is_shown_twice_or_by_kind(cli: Cli):
     both = cli("plugins", "show", "mrd", "--format", "json").json["plugins"]
     assert [plugin["kind"] for plugin in both] == ["scorer", "sampler"]

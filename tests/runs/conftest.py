@@ -224,6 +224,7 @@ class Job:
                 key = identities[run.id]
                 found[(*key, "scores")] = store.scores(run.id)
                 found[(*key, "steps")] = store.steps(run.id)
+                found[(*key, "probes")] = sorted(store.probes(run.id), key=lambda row: (row.updates, row.sample))
                 orders = [store.order(run.id, epoch) for epoch in range(10)]
                 found[(*key, "orders")] = [(o.epoch, identities.get(o.scores or ""), o.digest) for o in orders if o]
                 if run.series:
@@ -250,7 +251,22 @@ def unlearning(model: str, forget_file: Path, retain_file: Path) -> Job:
         (
             "unlearn", "--model", model, "--forget", str(forget_file), "--retain", str(retain_file), "--sampler", "mrd",
             "-s", "refresh=1", "-s", "draws=3", "--epochs", "3", "--batch-size", "2", "--grad-accum", "2",
-            "--checkpoint-every", "2", "--lr", "1e-3", "--out", "model",
+            "--checkpoint-every", "2", "--lr", "1e-3", "--out", "model", "--probe-every", "2",
+        ),
+        "unlearn",
+        "model",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def stopping(model: str, forget_file: Path, retain_file: Path) -> Job:
+    """Each sample until it is forgotten, as half of them are after two epochs of four."""
+    return Job(
+        (
+            "unlearn", "--model", model, "--forget", str(forget_file), "--retain", str(retain_file),
+            "--sampler", "active", "-s", "weight=mrd", "-s", "refresh=1", "-s", "draws=3", "--epochs", "4",
+            "--batch-size", "2", "--checkpoint-every", "3", "--lr", "1e-3", "--probe-every", "4", "--threshold", "6.3",
+            "--out", "model",
         ),
         "unlearn",
         "model",

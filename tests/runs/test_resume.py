@@ -107,6 +107,23 @@ def test_the_control_without_what_resume_rests_on(mutation: str, unlearning: Job
     assert model != unlearned.result["files"]["model.safetensors"]
 
 
+def test_what_is_forgotten_is_known_after_a_kill(stopping: Job, new_desk: NewDesk):
+    """A sampler that draws what is not forgotten draws the same, but for the control, which has to find out anew."""
+    undisturbed = whole(stopping, new_desk("undisturbed")).result
+    for desk, same in ((new_desk("killed"), True), (new_desk("mutant", BREAK="memory"), False)):
+        command = desk.start(*stopping.args, pause="step 11")
+        assert command.reach("step 11")
+        command.signal(signal.SIGKILL)
+        command.wait()
+        with desk.store as store:
+            run = store.run("@last")
+            assert [mark.step for mark in store.checkpoints(run.id)] == [9, 8]
+            swept = [row.nll > 6.3 for row in store.probes(run.id) if row.updates == 8]
+            assert len(swept) == 8 and any(swept) and not all(swept), "some samples have left"
+        desk.run("resume", run.id)
+        assert (stopping.result(desk) == undisturbed) == same
+
+
 def test_a_damaged_checkpoint_is_left_out_and_the_bits_are_the_same(
     unlearning: Job, unlearned: Whole, new_desk: NewDesk
 ):

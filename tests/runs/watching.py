@@ -40,10 +40,10 @@ def step_finished(step: int) -> None:
 
 def _order_by_a_counter() -> None:
     """The order of an epoch follows from how many this process has seen: as good, until a process is replaced."""
-    from unlearnkit.runs import unlearn
+    from unlearnkit.runs import orders
 
-    derive, count = unlearn.derive, itertools.count()
-    unlearn.derive = lambda seed, purpose, epoch: derive(seed, purpose, next(count) if purpose == "order" else epoch)
+    derive, count = orders.derive, itertools.count()
+    orders.derive = lambda seed, purpose, epoch: derive(seed, purpose, next(count) if purpose == "order" else epoch)
 
 
 def _no_optimizer() -> None:
@@ -54,9 +54,17 @@ def _no_optimizer() -> None:
     Trainer.state = lambda self: {n: t for n, t in state(self).items() if not n.startswith("optimizer.")}
 
 
+def _no_memory() -> None:
+    """What was known of the samples' NLL is not known any more."""
+    from unlearnkit.training.probes import Probes
+
+    Probes.restore = lambda *_: None
+
+
 MUTATIONS = {
     "order": _order_by_a_counter,
     "optimizer": _no_optimizer,
+    "memory": _no_memory,
 }
 if "BREAK" in os.environ:
     MUTATIONS[os.environ["BREAK"]]()

@@ -71,7 +71,8 @@ def show(place: Workplace, screen: Output, name: str, kind: str | None) -> None:
 
     for k, about in found:
         source = f"source: {about.source}" if about.source else ""
-        for part in (f"{k} {name}: {about.summary}", *_paragraphs(about.details), source):
+        sampler = f"recommended sampler: {about.recommended_sampler}" if about.recommended_sampler else ""
+        for part in (f"{k} {name}: {about.summary}", *_paragraphs(about.details), source, sampler):
             if part:
                 screen.console().print(part + "\n")
         if about.options:
@@ -86,6 +87,7 @@ def _data(kind: str, name: str, about: Description) -> dict[str, Any]:
         "version": about.offer.version,
         "summary": about.summary,
         "source": about.source,
+        "recommended_sampler": about.recommended_sampler,
         "options": [asdict(option) for option in about.options],
     }
 

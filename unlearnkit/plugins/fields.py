@@ -26,12 +26,14 @@ class OptionInfo:
 
 @dataclass(frozen=True)
 class Description:
-    """A plugin in words: the first line of its docstring, the rest, its paper, its options."""
+    """A plugin in words: the first line of its docstring, the rest, its paper, the sampler that did best with it (of an
+    algorithm alone, None of others), its options."""
 
     offer: Offer
     summary: str
     details: str
     source: str
+    recommended_sampler: str | None
     options: list[OptionInfo]
 
 
@@ -46,6 +48,7 @@ def describe(offer: Offer, plugin: type) -> Description:
         summary=summary,
         details=details.strip(),
         source=getattr(plugin, "source", ""),
+        recommended_sampler=getattr(plugin, "recommended_sampler", None),
         options=[
             OptionInfo(
                 name=field.name,
