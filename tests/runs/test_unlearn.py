@@ -197,6 +197,75 @@ def test_scores_that_are_there_are_read(place: Workplace, asked: dict[str, Any],
     assert place.progress.said[-1].startswith("mrd scores of this model and these data come from the store")
 
 
+# ---------------------------------------------------------------------------------------------------- NLLs on the way
+
+
+def test_what_its_steps_saw_is_always_recorded(place: Workplace, asked: dict[str, Any]):
+    found = unlearn(place, **asked)
+    ids = [s.id for s in load_samples(asked["forget"]).samples]
+    orders = [np.random.default_rng(derive(0, "order", epoch)).permutation(8) for epoch in range(2)]
+    seen = {(step, ids[row]) for step in range(4) for row in orders[step // 2][step % 2 * 4 :][:4]}
+    rows = place.store.probes(found.run)
+    assert {(row.updates, row.sample) for row in rows} == seen and not any(row.swept for row in rows)
+    first = [row.nll for row in rows if row.updates == 0]
+    anchored = place.store.anchors(place.store.run(found.run).model, anchor_key(place), ids)
+    expected = [-anchored[r.sample].logprob / anchored[r.sample].tokens for r in rows if r.updates == 0]
+    assert first == pytest.approx(expected, rel=1e-5), "before its first step a run is what it began with"
+
+
+def anchor_key(place: Workplace) -> str:
+    return digest(choose_template("auto", None, has_chat=True).fingerprint, place.environment())
+
+
+def test_looking_at_the_whole_set_changes_the_record_and_not_the_model(place: Workplace, asked: dict[str, Any]):
+    blind, watched = unlearn(place, **asked), unlearn(place, **asked, probe_every=3)
+    assert watched.run != blind.run and watched.model == blind.model
+    sweeps = [row.updates for row in place.store.probes(watched.run) if row.swept]
+    assert sweeps == [0] * 8 + [3] * 8 + [4] * 8
+    assert {row.updates for row in place.store.probes(watched.run) if not row.swept} == {1, 2}
+    assert unlearn(place, **asked, probe_every=3, threshold=9.0).already, "the threshold is only noted"
+    assert resume(place, watched.run).run == watched.run
+
+
+def test_training_ends_when_every_sample_is_forgotten(place: Workplace, asked: dict[str, Any]):
+    asked |= {"sampler": "active", "schedule": replace(SHORT, epochs=20), "probe_every": 1}
+    found = unlearn(place, **asked, threshold=6.3)
+    assert found.stopped_by == "all_forgotten" and 0 < found.steps < 40
+    by_updates: dict[int, list[float]] = {}
+    for row in place.store.probes(found.run):
+        by_updates.setdefault(row.updates, []).append(row.nll)
+    assert sorted(by_updates) == list(range(found.steps + 1)) and all(len(some) == 8 for some in by_updates.values())
+    assert [min(by_updates[u]) >= 6.3 for u in range(found.steps + 1)] == [False] * found.steps + [True]
+    other = unlearn(place, **asked, threshold=6.2)
+    assert other.run != found.run and other.steps < found.steps, "here the threshold decides"
+    at_once = unlearn(place, **asked, threshold=1.0)
+    assert (at_once.steps, at_once.stopped_by, at_once.model) == (0, "all_forgotten", place.store.run(found.run).model)
+    assert resume(place, at_once.run).already
+
+
+def test_a_sampler_that_watches_looks_once_an_epoch_unless_told(place: Workplace, asked: dict[str, Any]):
+    found = unlearn(place, **asked, sampler="active", threshold=9.0)
+    assert {row.updates for row in place.store.probes(found.run) if row.swept} == {0, 2, 4}
+    assert any("every 2 updates: once an epoch" in text for text in place.progress.said)
+    assert unlearn(place, **asked, sampler="active", threshold=9.0, probe_every=2).already
+
+
+def test_each_sample_has_the_threshold_of_a_reference(
+    place: Workplace, asked: dict[str, Any], model: str, forget: DataSpec
+):
+    """Against the starting model itself, whose own NLL each sample has at once."""
+    held = evaluate(place, model=model, data={"forget": forget}, max_new_tokens=2).run
+    found = unlearn(
+        place, **asked | {"algorithm": "ga"}, sampler="active", reference=held, probe_every=1, threshold=9.0
+    )
+    assert found.stopped_by == "all_forgotten" and found.steps < 4
+    config = place.store.run(found.run).config
+    assert (config["reference"], config["threshold"]) == (held, 9.0)
+    start = {row.sample: row.nll for row in place.store.probes(found.run) if row.updates == 0}
+    end = {row.sample: row.nll for row in place.store.probes(found.run) if row.updates == found.steps}
+    assert all(end[sample] >= start[sample] - 1e-5 for sample in start)
+
+
 # ------------------------------------------------------------------------------------------------------------- anchors
 
 
@@ -397,6 +466,9 @@ def test_bad_input_is_refused_before_anything_is_written(place: Workplace, asked
         ({"retain": asked["forget"]}, "overlap"),
         ({"options": {"beta": -1}}, "option"),
         ({"sampler_options": {"refresh": -1}, "sampler": "mrd"}, "option"),
+        ({"probe_every": 0}, "value"),
+        ({"threshold": float("inf")}, "value"),
+        ({"reference": "@last"}, "store"),
     ):
         with pytest.raises(UnlearnkitError) as caught:
             unlearn(place, **{**asked, **change})
