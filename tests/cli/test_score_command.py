@@ -70,3 +70,11 @@ def test_what_a_scorer_compares_with_is_checked_first(score: Cli, words: tuple[s
     refused = score(*words)
     assert refused.code == 2 and said in refused.err
     assert not (tmp_path / "unlearnkit.db").exists()
+
+
+def test_a_document_of_a_corpus_may_be_longer_than_any_context(score: Cli, tmp_path: Path):
+    (tmp_path / "corpus.txt").write_text("word " * 5_000 + "\n", encoding="utf-8")
+    found = score("--scorer", "occurrence", "--corpus", "corpus.txt")
+    assert found.code == 0, found.err
+    refused = score("--scorer", "representation", "--retain", "corpus.txt")
+    assert refused.code == 1 and "tokens, the model takes" in refused.err

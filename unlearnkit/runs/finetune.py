@@ -82,7 +82,8 @@ def finetune(
         from unlearnkit.training.plan import by_epoch
 
         def shuffled(epoch: int) -> list[int]:
-            return np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n).tolist()
+            order = np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n)
+            return [int(row) for row in order]
 
         trainer = Trainer(
             model=load_model(source),

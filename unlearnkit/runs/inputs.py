@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,8 @@ def model_of_run(run: records.Run) -> ModelSource:
 
 @dataclass(frozen=True)
 class Inputs:
-    """A model with its tokenizer and template, and any number of encoded sets by role."""
+    """A model with its tokenizer and template, and any number of sets by role, encoded but for those that are read as
+    texts alone."""
 
     model: ModelSource
     tokenizer: PreTrainedTokenizerFast
@@ -82,6 +83,8 @@ class Inputs:
         sets = {role: self.sets[role].unique() for role in roles}
         encoded = {}
         for role, samples in sets.items():
+            if role not in self.encoded:
+                continue
             by_position = dict(zip((s.position for s in self.sets[role].samples), self.encoded[role], strict=True))
             encoded[role] = [by_position[s.position] for s in samples.samples]
         return replace(self, sets=sets, encoded=encoded)
@@ -91,8 +94,8 @@ class Inputs:
         source = self.model
         place.store.put_model(records.Model(source.fingerprint, source.label, source.architecture, source.parameters))
         for role, chosen in self.sets.items():
-            tokens = {s.position: e.tokens for s, e in zip(chosen.samples, self.encoded[role], strict=True)}
-            rows = [_row(s, tokens[s.position], place.settings.store_text) for s in chosen.samples]
+            tokens: list[int | None] = [e.tokens for e in self.encoded.get(role, ())] or [None] * len(chosen.samples)
+            rows = [_row(s, n, place.settings.store_text) for s, n in zip(chosen.samples, tokens, strict=True)]
             rows += [records.Row(position, None, status=reason) for position, reason in chosen.skipped.items()]
             place.store.put_dataset(
                 records.Dataset(chosen.fingerprint, chosen.label, len(chosen.samples)),
@@ -100,7 +103,7 @@ class Inputs:
             )
 
 
-def _row(sample: Sample, tokens: int, with_text: bool) -> records.Row:
+def _row(sample: Sample, tokens: int | None, with_text: bool) -> records.Row:
     texts = {"prompt": sample.prompt, "answer": sample.answer} if with_text else {}
     return records.Row(sample.position, sample.id, tokens, **texts)
 
@@ -128,8 +131,12 @@ def prepare(
     *,
     template: str,
     system_prompt: str | None,
+    as_texts: Collection[str] = (),
 ) -> Inputs:
     """Tokenise the sets for a model, with every row checked against its template and context.
+
+    Args:
+        as_texts: roles of sets that no model will read: a document of a corpus may be longer than any context.
 
     Raises:
         UnlearnkitError: codes `no-target`, `too-long`, `template`, `tokenizer`, `empty`.
@@ -140,6 +147,9 @@ def prepare(
     kept: dict[str, SampleSet] = {}
     encoded: dict[str, list[Encoded]] = {}
     for role, samples in sets.items():
+        if role in as_texts:
+            kept[role] = samples
+            continue
         items, faults = encode_samples(tokenizer, chosen, samples.samples, context=source.context)
         if faults and specs[role].on_bad_row == "fail":
             raise bad_rows_error(samples.label, faults)

@@ -186,7 +186,10 @@ def score(
     specs = {"data": data, **_wanted_sets(scorer, built, sets or {})}
     read = {role: read_set(place, spec) for role, spec in specs.items()}
     source = find_model(place, model)
-    inputs = prepare(place, source, specs, read, template=template, system_prompt=system_prompt).unique(*specs)
+    inputs = prepare(
+        place, source, specs, read, template=template, system_prompt=system_prompt,
+        as_texts=() if built.reads_model else built.sets,
+    ).unique(*specs)  # fmt: skip
     asked = request(
         place, model=model, data=data, sets={role: specs[role] for role in built.sets}, scorer=scorer,
         options=options_of(built), seed=seed, batch_size=batch_size, template=template, system_prompt=system_prompt,
