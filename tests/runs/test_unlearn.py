@@ -266,6 +266,19 @@ def test_each_sample_has_the_threshold_of_a_reference(
     assert all(end[sample] >= start[sample] - 1e-5 for sample in start)
 
 
+def test_a_threshold_may_be_out_of_reach(place: Workplace, asked: dict[str, Any], model: str, forget: DataSpec):
+    """Where a reference gives a sample no probability at all, the rest are forgotten and it never is."""
+    held = evaluate(place, model=model, data={"forget": forget}, max_new_tokens=2).run
+    results = [row for row in place.store.results(held) if row.metric == "probability"]
+    place.store.put_results(held, [replace(results[0], value=0.0)])
+    asked |= {"algorithm": "ga", "sampler": "active", "reference": held, "probe_every": 1}
+    found = unlearn(place, **asked | {"schedule": replace(SHORT, epochs=4)})
+    assert (found.stopped_by, found.steps) == ("epochs", 8)
+    start = {row.sample: row.nll for row in place.store.probes(found.run) if row.updates == 0}
+    end = {row.sample: row.nll for row in place.store.probes(found.run) if row.updates == 8}
+    assert max(end, key=lambda sample: end[sample] - start[sample]) == results[0].sample, "the last steps were its own"
+
+
 # ------------------------------------------------------------------------------------------------------------- anchors
 
 

@@ -97,7 +97,7 @@ def unlearn(
         "plan": asdict(plan),
         "environment": now,
         **({"probe_every": probe_every} if probe_every else {}),
-        **({"thresholds": forgotten.tolist()} if order.every == "step" else {}),
+        **({"thresholds": [t.hex() for t in forgotten.tolist()]} if order.every == "step" else {}),
     }
     run_id = new_id()
     draft = records.Run(
