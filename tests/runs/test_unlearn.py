@@ -243,6 +243,22 @@ def test_training_ends_when_every_sample_is_forgotten(place: Workplace, asked: d
     assert resume(place, at_once.run).already
 
 
+def test_a_model_that_could_not_be_written_after_an_early_end_is_written_by_resuming(
+    place: Workplace, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object, **__: object) -> str:
+        raise OSError("no space left")
+
+    asked |= {"sampler": "active", "schedule": replace(SHORT, epochs=20), "probe_every": 1, "threshold": 6.3}
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
+        patched.setattr("unlearnkit.runs.training.save_model", full)
+        unlearn(place, **asked)
+    (left,) = [run for run in place.store.runs(kind="unlearn")]
+    found = resume(place, left.id)
+    assert (found.run, found.stopped_by) == (left.id, "all_forgotten")
+    assert any(f"going on from step {found.steps} of 40" in text for text in place.progress.said)
+
+
 def test_a_sampler_that_watches_looks_once_an_epoch_unless_told(place: Workplace, asked: dict[str, Any]):
     found = unlearn(place, **asked, sampler="active", threshold=9.0)
     assert {row.updates for row in place.store.probes(found.run) if row.swept} == {0, 2, 4}

@@ -123,6 +123,32 @@ def test_an_empty_draw_ends_training_with_a_last_sweep():
     assert {r.updates for r in mine.probes.take() if r.swept} == {0, 2}
 
 
+def test_an_empty_draw_by_old_nlls_is_drawn_again_by_new_ones():
+    """All look forgotten by a look that never was; the one that is made then says otherwise, also to a resumed run."""
+
+    def run(mine: Trainer) -> Trainer:
+        def draw(step: int) -> list[int]:
+            fresh = mine.probes.swept == step
+            return [0, 1] if step != 2 or fresh else []
+
+        mine.draw = draw
+        return mine
+
+    whole = run(trainer(100))
+    assert len(list(whole.steps())) == 4
+    rows = whole.probes.take()
+    assert {r.updates for r in rows if r.swept} == {0, 2, 4}
+    first = run(trainer(100))
+    for _, _ in zip(range(2), first.steps(), strict=False):
+        pass
+    second = run(trainer(100, model=tiny_model(seed=4)))
+    second.load_state({name: tensor.clone() for name, tensor in first.state().items()}, 2)
+    second.probes.restore(rows, 2)
+    assert len(list(second.steps())) == 2
+    for left, right in zip(whole.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(left, right)
+
+
 # -------------------------------------------------------------------------------------------------------- what is known
 
 ROWS = st.dictionaries(

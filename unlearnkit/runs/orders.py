@@ -78,7 +78,7 @@ class Orders:
         )
         rng = np.random.default_rng(derive(self.plan.seed, "order", number))
         order = checked_order(self.name, self.sampler.order(pool, rng), pool, may_end=self.sampler.every == "step")
-        if stored is None:
+        if stored is None and len(order):  # one that is empty may be drawn again
             row = records.OrderRow(epoch, scored_by, digest(order.tolist()))
             self.place.store.put_order(self.run.id, row)
         return order.tolist()  # type: ignore[no-any-return]

@@ -204,6 +204,8 @@ def drive(
                     saved = time.monotonic()
                 if stop.asked and trainer.done < trainer.plan.steps:
                     raise Interrupted(f"stopped after step {trainer.done} of {trainer.plan.steps}; nothing is lost")
+            if trainer.done < trainer.plan.steps:  # ended by its sampler: as good a last one as a planned end has
+                recorder.checkpoint(spent + time.monotonic() - began)
         finally:
             recorder.flush()
             progress.finish()

@@ -72,7 +72,8 @@ class TrainingStep(Step):
 class Trainer:
     """Trains `model` in place.
 
-    `draw(step)` gives the rows of a step, counted from 0, and may look at the model as it then is; none end training.
+    `draw(step)` gives the rows of a step, counted from 0, and may look at the model as it then is. None end training,
+    where the draw stays empty after a look at every sample as it now is.
     `anchors` maps a set's name to the summed NLL of its samples under the starting weights, [N] float32. `probes` takes
     the NLLs of the forget samples that steps see and, with `probe_every`, of all of them every so many updates and at
     the start and the end.
@@ -114,8 +115,9 @@ class Trainer:
         self._probe(ends=self.done == self.plan.steps)
         while self.done < self.plan.steps:
             rows = self.draw(self.done)
+            if not len(rows) and self._probe(ends=True):  # it was drawn by what may be an epoch old
+                rows = self.draw(self.done)
             if not len(rows):
-                self._probe(ends=True)
                 return
             terms = self._step(rows)
             self._probe(ends=self.done == self.plan.steps)
@@ -201,12 +203,13 @@ class Trainer:
 
     # --------------------------------------------------------------------------------------------------- probes
 
-    def _probe(self, *, ends: bool) -> None:
-        """Sweep the forget set where that is due and has not been done."""
+    def _probe(self, *, ends: bool) -> bool:
+        """Sweep the forget set where that is due and has not been done; whether it was swept."""
         if self.probes is None or self.probe_every is None or self.probes.swept == self.done:
-            return
-        if ends or self.done % self.probe_every == 0:
+            return False
+        if due := ends or self.done % self.probe_every == 0:
             self.probes.sweep(self.done, self._sweep(self.probes.rows))
+        return due
 
     def _sweep(self, rows: Sequence[int]) -> list[tuple[int, float]]:
         """(row, mean NLL) of forget samples under the weights as they are; nothing random is drawn."""
