@@ -223,7 +223,8 @@ def test_looking_at_the_whole_set_changes_the_record_and_not_the_model(place: Wo
     sweeps = [row.updates for row in place.store.probes(watched.run) if row.swept]
     assert sweeps == [0] * 8 + [3] * 8 + [4] * 8
     assert {row.updates for row in place.store.probes(watched.run) if not row.swept} == {1, 2}
-    assert unlearn(place, **asked, probe_every=3, threshold=9.0).already, "the threshold is only noted"
+    other = unlearn(place, **asked, probe_every=3, threshold=9.0).run
+    assert place.store.run(other).config["threshold"] == 9.0, "the record says what was asked for"
     assert resume(place, watched.run).run == watched.run
 
 
@@ -253,10 +254,19 @@ def test_a_model_that_could_not_be_written_after_an_early_end_is_written_by_resu
     with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
         patched.setattr("unlearnkit.runs.training.save_model", full)
         unlearn(place, **asked)
-    (left,) = [run for run in place.store.runs(kind="unlearn")]
+    (left,) = place.store.runs(kind="unlearn")
     found = resume(place, left.id)
     assert (found.run, found.stopped_by) == (left.id, "all_forgotten")
     assert any(f"going on from step {found.steps} of 40" in text for text in place.progress.said)
+
+
+def test_another_engine_behind_a_samplers_scores_makes_another_run(
+    place: Workplace, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    asked |= {"sampler": "mrd", "sampler_options": {"draws": 1}, "schedule": replace(SHORT, epochs=1)}
+    first = unlearn(place, **asked)
+    monkeypatch.setattr("unlearnkit.scoring.VERSION", -1)
+    assert unlearn(place, **asked).run != first.run
 
 
 def test_a_sampler_that_watches_looks_once_an_epoch_unless_told(place: Workplace, asked: dict[str, Any]):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from unlearnkit import scoring
 from unlearnkit.contracts import Algorithm, Sampler
 from unlearnkit.data.samples import DataSpec, check_overlap
 from unlearnkit.errors import BadInput
@@ -89,7 +90,7 @@ def unlearn(
     offers = {kind: place.plugins.offers(kind)[name] for kind, name in (("algorithm", algorithm), ("sampler", sampler))}
     determines = {
         "plugins": {kind: place.plugins.code(kind, o.name) for kind, o in offers.items()},
-        "scorer": order.needs and place.plugins.code("scorer", order.needs.scorer),
+        "scorer": order.needs and [*place.plugins.code("scorer", order.needs.scorer), scoring.VERSION],
         "options": [options_of(method), options_of(order)],
         "model": source.fingerprint,
         "data": {role: chosen.fingerprint for role, chosen in inputs.sets.items()},
@@ -97,7 +98,8 @@ def unlearn(
         "plan": asdict(plan),
         "environment": now,
         **({"probe_every": probe_every} if probe_every else {}),
-        **({"thresholds": [t.hex() for t in forgotten.tolist()]} if order.every == "step" else {}),
+        "thresholds": [t.hex() for t in forgotten.tolist()],  # what its record is read by, whoever draws
+        "reference": reference,
     }
     run_id = new_id()
     draft = records.Run(
