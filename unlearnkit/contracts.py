@@ -226,6 +226,8 @@ class Scorer(ABC):
     """Which tokens count: "answer" or "all" (the prompt's too). A scorer may make it an option."""
     remedy: ClassVar[str] = ""
     """What would make the order clearer where most of it is noise, in options."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions that decide a value besides the scorer's own code; their versions are part of its key."""
     reads_model: ClassVar[bool] = True
     """Whether values depend on the weights. Where not, no model is loaded (`bench.model` must not be touched) and
     values hold for every model."""

@@ -140,19 +140,19 @@ BROKEN = "score --model broken --data FORGET"
 CATALOGUE = [
     # Numbers: plugin options, then the command's own.
     *(
-        Bad("1", f"{SCORE} -o sigma={text}", 2, "option", f"-o sigma must be a finite number > 0, got {text}", "plain")
+        Bad("1", f"{SCORE} -o eps={text}", 2, "option", f"-o eps must be a finite number > 0, got {text}", "plain")
         for text in ("nan", "inf", "-inf")
     ),
     *(
-        Bad("2", f"{SCORE} -o sigma={text}", 2, "option", f"-o sigma must be a finite number > 0, got {text}", "> 0")
+        Bad("2", f"{SCORE} -o sigma={text}", 2, "option", f"-o sigma must be a finite number > 0 or auto, got {text}")
         for text in ("0", "-1", "1e-400")
     ),
     *(
-        Bad("3", f"{SCORE} -o 'sigma={text}'", 2, "option", f"got {text}", "not a plain decimal number")
+        Bad("3", f"{SCORE} -o 'eps={text}'", 2, "option", f"got {text}", "not a plain decimal number")
         for text in ("1_0", "１２", "1,5", "0x1", " 1")
     ),
     *(
-        Bad("4", f"{SCORE} -o draws={text}", 2, "option", f"a whole number ≥ 1 and ≤ 1000000, got {text}")
+        Bad("4", f"{SCORE} -o draws={text}", 2, "option", f"a whole number ≥ 1 and ≤ 1000000 or auto, got {text}")
         for text in ("0", "-3", "1e3", "1" * 20, "1000001")
     ),
     Bad("4", f"{UNLEARN} --sampler mrd -s draws=0", 2, "option", "draws must be a whole number ≥ 1"),

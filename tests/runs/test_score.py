@@ -260,3 +260,16 @@ def test_a_score_is_the_paper_s_on_the_real_path(place: Workplace, model: str, f
             sums.append([float(((b - n) / b).sum()) for b, n in zip(base, logprobs(), strict=True)])
     noisy.restore()
     np.testing.assert_allclose(values(found), np.abs(np.mean(sums, axis=0)), rtol=1e-3)
+
+
+def test_another_template_for_the_set_compared_with_is_another_score(place: Workplace, tmp_path: Path, model: str):
+    texts, pairs = tmp_path / "texts.jsonl", tmp_path / "pairs.jsonl"
+    texts.write_text("".join(f'{{"text": "plain words number {i}"}}\n' for i in range(4)))
+    pairs.write_text('{"question": "who?", "answer": "nobody"}\n')
+    sets = {"retain": DataSpec(str(pairs))}
+    found = [
+        score(place, model=model, data=DataSpec(str(texts)), sets=sets, scorer="representation", template=template)
+        for template in ("chat", "plain")
+    ]
+    assert [f.computed > 0 for f in found] == [True, True]
+    assert found[0].samples[0].value != found[1].samples[0].value

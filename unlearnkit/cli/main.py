@@ -197,7 +197,7 @@ def _described(error: BaseException) -> tuple[str, str, str | None, int]:
         return (
             "interrupted",
             "interrupted; what was done is kept",
-            "the same command, or unlearnkit resume @last",
+            "the same command goes on with it",
             130,
         )
     if isinstance(error, MemoryError):

@@ -102,4 +102,5 @@ def command(
         **arguments,
     )
     show_training(place, screen, found)
-    screen.next(follow_up("eval", found.run, "--forget", forget, "--retain", retain or "DATA", reads=True))
+    kept = [] if retain is None else ["--retain", retain]
+    screen.next(follow_up("eval", found.run, "--forget", forget, *kept, reads=True))

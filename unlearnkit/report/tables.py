@@ -325,7 +325,7 @@ def _by_thirds(numbered: Sequence[Numbered], thirds: Sequence[Third]) -> Iterato
         sheet = Sheet(
             "forget set by difficulty before unlearning",
             *columns,
-            note=f"ranked by {ranked};\nwhat its scorer calls {thirds[0].third} need not be so",
+            note=f"ranked by {ranked}; what its scorer calls {thirds[0].third} need not be so",
         )
         for metric, of_metric in groupby(dict.fromkeys((t.metric, t.third) for t in thirds), key=lambda pair: pair[0]):
             for i, pair in enumerate(of_metric):

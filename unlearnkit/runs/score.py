@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit import scoring
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from torch import nn
 
     from unlearnkit.contracts import Bench, Unit
+    from unlearnkit.data.encode import Encoded
     from unlearnkit.scoring.engine import Measured
 
 UNCLEAR = 0.5
 """Above this share of samples that are below twice their standard error, a ranking is mostly noise."""
+UNRELIABLE = 0.5
+"""Below this reliability, fresh draws would rank the samples otherwise."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,12 @@ class ScoreReport:
     settled: Mapping[str, Any]
     found: Mapping[str, Any]
     samples: tuple[SampleScore, ...]
+
+    @property
+    def noise(self) -> bool:
+        """Whether most of the order would be another with fresh draws."""
+        unclear, reliability = self.unclear, self.reliability
+        return (unclear is not None and unclear > UNCLEAR) or (reliability is not None and reliability < UNRELIABLE)
 
     def json(self) -> dict[str, Any]:
         shown = [
@@ -237,7 +247,9 @@ def run_task(
             held.close()  # of the model that chose the options: each worker has its own
             return held.enter_context(Crew(_for_workers(place, task, scorer, workers), workers))
 
-        return _run(place, task, asked, bench, measuring, parent)
+        found = _run(place, task, asked, bench, measuring, parent)
+        _warn(place, found, task.scorer.remedy)
+        return found
 
 
 def _for_workers(place: Workplace, task: ScoreTask, scorer: Scorer, workers: int) -> WorkerTask:
@@ -264,9 +276,9 @@ def _run(
     place.check_same(run)
     task.inputs.record(place)
     run, _ = place.store.begin(run)
-    ledger = Ledger(place.store, series, scorer, len(task.work.plan))
     if run.state == "complete":
         return _report(place, task, run, computed=0)
+    ledger = Ledger(place.store, series, scorer, len(task.work.plan))
     with place.working(run) as held:
         computed = 0
         if ledger.missing():
@@ -291,7 +303,6 @@ def _run(
             "units": len(ledger.wanted()),
         }
         run = place.store.finish(run.id, "complete", summary=summary)
-    _warn(place, outcome, rows, scorer)
     return _report(place, task, run, computed=computed)
 
 
@@ -309,16 +320,18 @@ def _settle(place: Workplace, task: ScoreTask, bench: Callable[[], Bench]) -> Se
     return Settled(kept["options"], kept["found"])
 
 
-def _warn(place: Workplace, outcome: scoring.Outcome, rows: Sequence[records.ScoreRow], scorer: Scorer) -> None:
+def _warn(place: Workplace, found: ScoreReport, remedy: str) -> None:
     """Say where a ranking is not to be trusted, and what would mend it."""
-    if outcome.draws == 1:
+    if found.pairs == 1:
         place.progress.warn("a single draw tells nothing of its spread: the scores have no standard errors")
-    if outcome.unclear is not None and outcome.unclear > UNCLEAR:
-        ratios = sorted((2 * r.stderr / r.value) ** 2 for r in rows if r.value and r.stderr is not None)
-        needed = f"; about {outcome.draws * ratios[len(ratios) // 2]:,.0f} draws would do" if ratios else ""
-        remedy = f" ({scorer.remedy})" if scorer.remedy else ""
-        share = f"{outcome.unclear:.0%} of the samples"
-        place.progress.warn(f"{share} score below twice their standard error: their order is noise{needed}{remedy}")
+    if found.unclear is not None and found.unclear > UNCLEAR:
+        ratios = sorted((2 * s.stderr / s.value) ** 2 for s in found.samples if s.value and s.stderr is not None)
+        needed = f"; about {found.pairs * ratios[len(ratios) // 2]:,.0f} draws would do" if ratios else ""
+        said = f"{found.unclear:.0%} of the samples score below twice their standard error: their order is noise"
+        place.progress.warn(said + needed + (f" ({remedy})" if remedy else ""))
+    elif found.noise:
+        said = f"the ranking's reliability is {found.reliability:.2f}: fresh draws would rank the samples otherwise"
+        place.progress.warn(said + (f" ({remedy})" if remedy else ""))
 
 
 def _determines(place: Workplace, task: ScoreTask, scorer: Scorer) -> dict[str, Any]:
@@ -332,10 +345,23 @@ def _determines(place: Workplace, task: ScoreTask, scorer: Scorer) -> dict[str, 
         "options": {key: value for key, value in options_of(scorer).items() if key not in scorer.reduced_by},
         "data": task.samples.fingerprint,
         "sets": {role: task.inputs.sets[role].fingerprint for role in scorer.sets},
-        "tokens": digest([[item.ids, item.labels_from] for item in work.encoded]),
+        "tokens": [_tokens(items) for items in (work.encoded, *work.encoded_sets.values())],
+        "packages": {name: version(name) for name in scorer.packages if _installed(name)},
         "batch_size": task.batch_size,
         "seed": task.seed,
     }
+
+
+def _tokens(items: Sequence[Encoded]) -> str:
+    return digest([[item.ids, item.labels_from] for item in items])
+
+
+def _installed(name: str) -> bool:
+    """Whether a package is there; a scorer that misses it says so itself when it measures."""
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False
 
 
 def _run_of(

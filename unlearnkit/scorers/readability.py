@@ -19,6 +19,7 @@ class Readability(OnePass):
 
     unit: ClassVar[str] = "school grade (ari, coleman-liau) or index"
     source: ClassVar[str] = "Senter & Smith 1967; Coleman & Liau 1975; Björnsson 1968; Anderson 1983"
+    packages: ClassVar[tuple[str, ...]] = ("textstat",)
     undefined: ClassVar[str] = "no_words"
     reads_model: ClassVar[bool] = False
 

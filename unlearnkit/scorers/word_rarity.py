@@ -23,6 +23,7 @@ class WordRarity(OnePass):
 
     unit: ClassVar[str] = "powers of ten"
     source: ClassVar[str] = "doi 10.1080/17470218.2013.850521"
+    packages: ClassVar[tuple[str, ...]] = ("wordfreq",)
     undefined: ClassVar[str] = "no_words"
     reads_model: ClassVar[bool] = False
 

@@ -214,21 +214,34 @@ class _Work:
             self.target.execute(sa.insert(schema.event).values(values))
 
     def _refused_runs(self, theirs: list[Run]) -> set[str]:
-        """Runs that reduce a refused series, and those whose order was drawn by their scores."""
-        reducing = {run.id for run in theirs if run.series in self.refused}
-        orders = schema.draw_order.c
-        drawn = {
-            row["run"]
-            for some in chunks(sorted(reducing))
-            for row in self.theirs.rows(sa.select(orders.run).where(orders.scores.in_(some)))
-        }
+        """Runs that reduce a refused series, and all that came of them, however far down."""
+        why = {run.id: "its draws are refused" for run in theirs if run.series in self.refused}
+        origins = self._origins(theirs) if why else {}
+        while more := {
+            run: sorted(of & why.keys()) for run, of in origins.items() if run not in why and of & why.keys()
+        }:
+            why |= {run: f"it came of run {of[0]}, which is refused" for run, of in more.items()}
         for run in theirs:
-            if run.id in reducing | drawn:
-                why = (
-                    "its draws are refused" if run.id in reducing else "its order was drawn by scores that are refused"
+            if run.id in why:
+                self.findings.append(
+                    Finding("run", f"{run.kind} run {run.id} ({run.method}) is left out: {why[run.id]}")
                 )
-                self.findings.append(Finding("run", f"{run.kind} run {run.id} ({run.method}) is left out: {why}"))
-        return reducing | drawn
+        return set(why)
+
+    def _origins(self, theirs: list[Run]) -> dict[str, set[str]]:
+        """By run, the runs that it was made from: its parent, those that its request names, the one that made its
+        model, and those whose scores drew its order or that it was held against."""
+        # A run that changed nothing made no model: what else started there did not come of it.
+        makers = {made: run.id for run in theirs if (made := run.summary.get("model")) and made != run.model}
+        origins: dict[str, set[str]] = {}
+        for run in theirs:
+            request = [value for value in run.config.get("request", {}).values() if isinstance(value, str)]
+            named = {value.removeprefix("run:") for value in request if value.startswith("run:")}
+            origins[run.id] = named | {run.parent or "", makers.get(run.model, "")}
+        for table, column in REFERENCES.items():
+            for row in self.theirs.rows(sa.select(table.c.run, table.c[column]).distinct()):
+                origins[row["run"]].add(row[column] or "")
+        return origins
 
     def _write(self, run: Run, ids: Mapping[str, str], mine: Run | None) -> None:
         """A run's row; it has no worker here. Of the unfinished run `mine` that it replaces, what happened stays."""
