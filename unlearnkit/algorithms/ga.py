@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.contracts import Algorithm, Step, Term
 
@@ -19,6 +20,7 @@ class GA(Algorithm):
     """
 
     source = "arXiv 2210.01504"
+    recommended_sampler: ClassVar[str] = "active"
 
     @property
     def uses_retain(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -19,6 +20,7 @@ class GradDiff(Balanced):
     """
 
     source = "arXiv 2203.12817"
+    recommended_sampler: ClassVar[str] = "active"
 
     def forget(self, step: Step) -> Term:
         return Term(-step.scores(step.forget).nll, per="token")
