@@ -61,7 +61,8 @@ def test_screens_fit_and_are_harmless(name: str, cli: Cli, lab: Lab):
     assert not any(c in shown.out + shown.err for c in "\x1b\x07\u202e")
 
 
-def test_markup_is_text(cli: Cli, lab: Lab):
+def test_markup_is_text(cli: Cli, lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "140")
     shown = cli("score", "--model", lab.model, "--data", lab.forget, "--store", lab.store, "--show", 8)
     assert "\\u001b[31mred" in shown.out
     assert "[bold]b[/" in shown.out
