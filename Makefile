@@ -5,6 +5,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraint
 
 .PHONY: help demo test test-slow real test-real lint walkthrough clean
 
+# Models of tests are so small that a second thread costs more than it brings, above all on a busy machine.
+test test-slow: export OMP_NUM_THREADS = 1
+
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
