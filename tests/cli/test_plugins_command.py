@@ -55,7 +55,9 @@ def test_options_are_shown_with_type_default_and_meaning(cli: Cli):
 def test_an_algorithm_names_the_sampler_that_did_best_with_it_and_no_other_kind_does(cli: Cli):
     (npo,) = cli("plugins", "show", "npo", "--format", "json").json["plugins"]
     samplers = {name for _, name in names(cli("plugins", "--kind", "sampler", "--format", "json"))}
-    assert npo["recommended_sampler"] in samplers
+    (ga,) = cli("plugins", "show", "ga", "--format", "json").json["plugins"]
+    assert npo["recommended_sampler"] in samplers and ga["recommended_sampler"] in samplers
+    assert npo["recommended_sampler"] != ga["recommended_sampler"]  # each its own, not what all are given
     assert f"recommended sampler: {npo['recommended_sampler']}" in cli("plugins", "show", "npo").out
     assert cli("plugins", "show", "rouge", "--format", "json").json["plugins"][0]["recommended_sampler"] is None
 
