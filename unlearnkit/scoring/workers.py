@@ -131,8 +131,11 @@ class Crew:
     def _death(self, channel: Connection) -> UnlearnkitError:
         member = self._members[channel]
         member.join(ENDING)
-        code = member.exitcode or 0
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        code = member.exitcode
+        if code is None:
+            how = "does not answer any more"
+        else:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return UnlearnkitError(
             f"a worker (process {member.pid}) {how}; what was measured is kept",
             hint="each worker holds a model of its own: fewer --workers need less memory",
