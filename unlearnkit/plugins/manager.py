@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-import inspect
 import logging
 import os
 import pkgutil
@@ -30,6 +29,7 @@ from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.plugins.fields import Description, arguments, describe
 from unlearnkit.plugins.hooks import GROUP, check_hooks, new_manager, offers_of
 from unlearnkit.plugins.origin import Broken, Offer, cause_of, nearest
+from unlearnkit.plugins.source import source
 from unlearnkit.version import __version__
 
 _logger = logging.getLogger("unlearnkit")
@@ -120,10 +120,10 @@ class Plugins:
 
     def code(self, kind: str, name: str) -> list[str]:
         """What stands behind a name, for a run's identity: the name, its distribution and version, the SHA-256 of the
-        file that its class is in, and this kit's version. A version alone tells nothing of a file that is edited in
+        files behind its class, and this kit's version. A version alone tells nothing of a file that is edited in
         place. Raises as `resolve`."""
         plugin, offer = self.resolve(kind, name), self.offers(kind)[name]
-        return [name, offer.distribution, offer.version, _source(plugin), __version__]
+        return [name, offer.distribution, offer.version, source(plugin), __version__]
 
     def build(self, kind: str, name: str, options: Mapping[str, object]) -> Any:
         """An instance with options: texts are read strictly by the type of their field, values are checked.
@@ -233,15 +233,6 @@ def _flaw(plugin: object, base: type) -> str | None:
     if missing := getattr(plugin, "__abstractmethods__", None):
         return f"lacks {', '.join(sorted(missing))}"
     return None
-
-
-@cache  # what runs is the file as it was imported, whatever is written to it later
-def _source(plugin: type) -> str:
-    """SHA-256 of the file that a class is in; empty where it was typed and is in none."""
-    try:
-        return hashlib.sha256(Path(inspect.getfile(plugin)).read_bytes()).hexdigest()
-    except (TypeError, OSError):
-        return ""
 
 
 def _module_from(path: Path) -> object:
