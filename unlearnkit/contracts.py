@@ -229,8 +229,10 @@ class Scorer(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     """Distributions that decide a value besides the scorer's own code; their versions are part of its key."""
     reads_model: ClassVar[bool] = True
-    """Whether values depend on the weights. Where not, no model is loaded (`bench.model` must not be touched) and
-    values hold for every model."""
+    """Whether values depend on the weights. Where not, no model is loaded (`bench.model` must not be touched)."""
+    reads_tokens: ClassVar[bool] = False
+    """Whether values depend on the batches where they do not on the weights. Where on neither, they hold for every
+    model."""
     sets: ClassVar[tuple[str, ...]] = ()
     """Other sets that samples are compared with: "retain", "corpus"."""
 

@@ -72,7 +72,7 @@ def scorer_name(place: Workplace, run: records.Run) -> str:
 def all_scored(place: Workplace, weights: str, samples: Collection[str]) -> list[Scored]:
     """Every measure that the store holds of all of the samples under a model, by name, the newest run of each.
 
-    What does not depend on the weights holds for every model; where it was measured with this one too, that counts."""
+    What depends on texts alone holds for every model; where it was measured with this one too, that counts."""
     found: dict[str, Scored] = {}
     mine_first = sorted(_complete(place), key=lambda run: run.model != weights)
     for run in mine_first:
@@ -126,7 +126,8 @@ def _complete(place: Workplace) -> list[records.Run]:
 
 
 def _holds_for(place: Workplace, run: records.Run, weights: str) -> bool:
-    return run.model == weights or not _plugin(place, run).reads_model
+    plugin = _plugin(place, run)
+    return run.model == weights or not (plugin.reads_model or plugin.reads_tokens)
 
 
 def _plugin(place: Workplace, run: records.Run) -> type[Scorer]:

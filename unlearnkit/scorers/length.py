@@ -16,6 +16,7 @@ class Length(OnePass):
 
     unit: ClassVar[str] = "tokens"
     reads_model: ClassVar[bool] = False
+    reads_tokens: ClassVar[bool] = True
 
     def reading(self, bench: Bench) -> Reading:
         del bench

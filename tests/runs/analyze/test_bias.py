@@ -66,6 +66,15 @@ def test_seeds_of_a_method_are_averaged_and_other_options_are_another_method(lab
     assert rows[other.id,].label == f"npo ({other.id})"
 
 
+def test_another_template_or_threshold_is_another_method(lab: Lab):
+    lab.scores(MRD)
+    configs = ({}, {"request": {"template": "plain"}}, {"threshold": 3.0})
+    for config in configs:
+        lab.evaluated(lab.unlearned([1.0] * N, "npo", config=config), on_thirds(0.1, 0.2, 0.3))
+    (compared,) = bias(lab.place).comparisons
+    assert [len(row.runs) for row in compared.rows] == [1, 1, 1]
+
+
 def test_a_metric_that_is_better_high_ranks_the_other_way(lab: Lab):
     lab.scores(MRD)
     for method, ratio in (("ga", 0.5), ("npo", 0.8)):

@@ -160,12 +160,20 @@ def test_signs_are_held_against_each_other_over_models(lab: Lab):
     assert (found.keeps["mrd"], found.keeps["loss"], found.keeps["min-k"]) == (False, True, None)
 
 
-def test_what_does_not_read_the_model_holds_for_every_model(lab: Lab):
-    lab.scores([float(t) for t in TOKENS], "length", model=OTHER)
+def test_what_reads_texts_alone_holds_for_every_model(lab: Lab):
+    lab.scores(SCORES[::-1], "word-rarity", model=OTHER)
+    lab.scores([float(t) for t in TOKENS], "length", model=OTHER)  # of another tokenizer
     lab.scores(SCORES, "mrd", model=OTHER)
     lab.unlearned(UPDATES)
     (group,) = difficulty(lab.place).groups
-    assert set(predictions(group.predictions)) == {"length", "length/token"}
+    assert set(predictions(group.predictions)) == {"word-rarity", "word-rarity/token"}
+
+
+def test_a_sum_over_the_prompt_too_is_not_divided_by_the_answers_tokens(lab: Lab):
+    lab.scores(SCORES, options={"tokens": "all"})
+    lab.unlearned(UPDATES)
+    (group,) = difficulty(lab.place).groups
+    assert set(predictions(group.predictions)) == {"mrd (tokens=all)"}
 
 
 def test_what_is_missing_is_named_with_what_makes_it(lab: Lab):

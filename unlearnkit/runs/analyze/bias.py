@@ -40,10 +40,13 @@ class Evaluated:
     @property
     def method(self) -> str:
         """What runs of the same method have in common: all but seed, and the forget set with what follows from it."""
-        config = self.unlearned.config
+        run, config = self.unlearned, self.unlearned.config
         plan = {key: value for key, value in config["plan"].items() if key not in ("seed", "n")}
-        asked = config.get("request", {}).get("sampler_options")
-        return digest(self.unlearned.method, config["options"], config.get("sampler"), asked, plan)
+        asked = config.get("request", {})
+        said = [asked.get(key) for key in ("sampler_options", "template", "system_prompt")]
+        watched = [config.get(key) for key in ("threshold", "reference", "probe_every")]
+        others = {role: data for role, data in run.datasets.items() if role != "forget"}
+        return digest(run.method, config["options"], config.get("sampler"), said, watched, others, plan)
 
 
 @dataclass(frozen=True)

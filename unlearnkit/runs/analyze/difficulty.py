@@ -177,7 +177,9 @@ def _group(
     inside = [sample for sample, is_seen in zip(samples, seen, strict=True) if is_seen]
     measures = [s for s in named if s.values.keys() >= set(inside)] if named else all_scored(place, model, inside)
     columns = {s.name: s.array(inside) for s in measures}
-    columns |= {name + DIVIDED: values / length for name, values in columns.items()}
+    # Other tokens than the answer's are not counted in the store, so a sum over them is not divided.
+    by_answer = [s.name for s in measures if s.run.config["options"].get("tokens", "answer") == "answer"]
+    columns |= {name + DIVIDED: columns[name] / length for name in by_answer}
 
     methods = [found.method for found in truth]
     names = list(dict.fromkeys(methods))
