@@ -157,3 +157,15 @@ def test_mrd_over_sigma_squared_agrees_within_the_error_bars() -> None:
         assert abs(z.sum()) / len(z) ** 0.5 < 2.6, (sigma, z)  # no side is taken
         clear = [h.value / h.stderr for _, h in pairs if h.value is not None and h.stderr is not None]
         assert sum(ratio > 3 for ratio in clear) >= len(clear) // 2  # the bars are short enough to say something
+
+
+def test_statuses_are_those_of_mrd():
+    totals = np.array([0.0, -1e-7, -2.0, -2.0, np.nan])
+    table = np.ones((20, 5))
+    table[:2, 2] = np.nan  # nine in ten are there
+    table[:3, 3] = np.inf
+    draws = {(k, 0): table[k][:, None] for k in range(20)} | {(-1, 0): np.stack([totals, np.zeros(5)], axis=1)}
+    scores = HessianTrace(draws=20).reduce(draws)
+    assert [s.status for s in scores] == ["zero_denominator", "ill_conditioned", "ok", "nonfinite", "nonfinite"]
+    assert [s.value for s in scores] == [None, 1, 1, None, None]
+    assert [s.n for s in scores] == [20, 20, 18, 17, 20]

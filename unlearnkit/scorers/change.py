@@ -1,4 +1,5 @@
-"""The quantity that Memory Removal Difficulty is made of: the relative change of a sample's log-probabilities."""
+"""The quantity that Memory Removal Difficulty is made of, the relative change of a sample's log-probabilities, and
+where a mean of it is a value."""
 
 from __future__ import annotations
 
@@ -10,6 +11,30 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unlearnkit.contracts import Batch, Bench
+
+FINITE_SHARE = 0.9
+"""Below this share of finite draws a sample has no value."""
+TINY = 1e-6
+"""Below this |Σ log p| (nats) the ratio is more denominator than difficulty."""
+WITHOUT_VALUE = ("zero_denominator", "nonfinite")
+"""Statuses of samples that have none."""
+
+
+def statuses(total: np.ndarray, table: np.ndarray) -> list[str]:
+    """The word for each sample, [N]: whether it has a value, and whether that is to be trusted.
+
+    Args:
+        total: Σ log p of each sample, [N], nats.
+        table: draws, [D, N], NaN where one was not finite.
+    """
+    finite = np.isfinite(table).mean(axis=0) >= FINITE_SHARE
+    return [
+        "zero_denominator" if t == 0
+        else "nonfinite" if not (usable and np.isfinite(t))
+        else "ill_conditioned" if abs(t) < TINY
+        else "ok"
+        for t, usable in zip(total, finite, strict=True)
+    ]  # fmt: skip
 
 
 def relative_change(bench: Bench, batch: Batch, eps: float) -> np.ndarray:

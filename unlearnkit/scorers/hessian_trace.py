@@ -26,8 +26,9 @@ from unlearnkit.contracts import Batch, Bench, Draws, Score, Scorer, Unit
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.options import option
 from unlearnkit.scorers.alone import alone, trainable
+from unlearnkit.scorers.change import WITHOUT_VALUE, statuses
 from unlearnkit.scorers.onepass import BASE
-from unlearnkit.scorers.statistics import split_half_reliability, standard_error
+from unlearnkit.scorers.statistics import mean, split_half_reliability, standard_error
 from unlearnkit.seeds import derive
 
 if TYPE_CHECKING:
@@ -73,30 +74,26 @@ class HessianTrace(Scorer):
         return list(zip(base.logprobs.sum(-1).tolist(), clamped.tolist(), strict=True))
 
     def reduce(self, draws: Draws) -> list[Score]:
-        table = self._table(draws)
-        values, errors = _value(table), standard_error(table)
+        table, (total, clamped) = self._table(draws), draws[BASE].T
+        values, errors, counts = np.abs(mean(table)), standard_error(table), np.isfinite(table).sum(axis=0)
         return [
-            self._score(total, int(clamped), float(value), float(error))
-            for (total, clamped), value, error in zip(draws[BASE], values, errors, strict=True)
+            Score(None, None, int(n), status)
+            if status in WITHOUT_VALUE
+            else Score(float(value), float(error) if np.isfinite(error) else None, int(n), status, int(tokens))
+            for value, error, n, tokens, status in zip(
+                values, errors, counts, clamped, statuses(total, table), strict=True
+            )
         ]
 
-    def _score(self, total: float, clamped: int, value: float, error: float) -> Score:
-        if total == 0:
-            return Score(None, None, self.draws, "zero_denominator")
-        if not np.isfinite(value):
-            return Score(None, None, self.draws, "nonfinite")
-        return Score(value, error if np.isfinite(error) else None, self.draws, clamped=clamped)
-
     def agreement(self, draws: Draws) -> float | None:
-        return split_half_reliability(self._table(draws), _value)
+        table = self._table(draws)
+        valued = [status not in WITHOUT_VALUE for status in statuses(draws[BASE][:, 0], table)]
+        return split_half_reliability(table[:, valued], lambda half: np.asarray(np.abs(mean(half))))
 
     def _table(self, draws: Draws) -> np.ndarray:
-        """[draws, N]"""
-        return np.stack([draws[k, 0][:, 0] for k in range(self.draws)])
-
-
-def _value(table: np.ndarray) -> np.ndarray:
-    return np.asarray(np.abs(table.mean(axis=0)))
+        """[draws, N], NaN where one was not finite."""
+        table = np.stack([draws[k, 0][:, 0] for k in range(self.draws)])
+        return np.where(np.isfinite(table), table, np.nan)
 
 
 def probe(model: nn.Module, seed: int, draw: int) -> dict[str, Tensor]:

@@ -30,14 +30,10 @@ import numpy as np
 from unlearnkit.contracts import Batch, Bench, Draws, Score, Scorer, Settled, Unit
 from unlearnkit.options import option
 from unlearnkit.scorers.calibrate import Calibration, beside, choose_sigma
-from unlearnkit.scorers.change import columns, relative_change
+from unlearnkit.scorers.change import WITHOUT_VALUE, columns, relative_change, statuses
 from unlearnkit.scorers.precision import arriving, in_precision, refuse
 from unlearnkit.scorers.statistics import mean, split_half_reliability, standard_error
 
-FINITE_SHARE = 0.9
-"""Below this share of finite draws a sample has no value."""
-TINY = 1e-6
-"""Below this |Σ log p| (nats) the ratio is more denominator than difficulty."""
 FEWEST = 4
 """Draws that a reliability is first read off."""
 BASE = (-1, 0)
@@ -158,7 +154,7 @@ class MRD(Scorer):
         clamped = draws[BASE][:, 2].astype(int)
         return [
             Score(None, None, int(n), status)
-            if status in _WITHOUT_VALUE
+            if status in WITHOUT_VALUE
             else Score(
                 value=float(value),
                 stderr=float(error) if np.isfinite(error) else None,
@@ -168,7 +164,7 @@ class MRD(Scorer):
                 details=self._details(float(value), float(error)),
             )
             for value, error, n, tokens, status in zip(
-                values, errors, counts, clamped, self._statuses(draws, table), strict=True
+                values, errors, counts, clamped, statuses(draws[BASE][:, 0], table), strict=True
             )
         ]
 
@@ -178,7 +174,7 @@ class MRD(Scorer):
     def _agreement(self, draws: Draws, count: int) -> float | None:
         """Reliability of the ranking by the first so many draws, among the samples that have a value."""
         table = self._table(draws, count)
-        valued = [status not in _WITHOUT_VALUE for status in self._statuses(draws, table)]
+        valued = [status not in WITHOUT_VALUE for status in statuses(draws[BASE][:, 0], table)]
         return split_half_reliability(table[:, valued], lambda half: np.asarray(np.abs(mean(half))))
 
     def _count(self, draws: Draws) -> int:
@@ -214,18 +210,6 @@ class MRD(Scorer):
         table = np.abs(table) if self.estimator == "mean-abs" else table
         return np.where(np.isfinite(table), table, np.nan)
 
-    def _statuses(self, draws: Draws, table: np.ndarray) -> list[str]:
-        """The word for each sample, [N]: whether it has a value, and whether that is to be trusted."""
-        total = draws[BASE][:, 0]
-        finite = np.isfinite(table).mean(axis=0) >= FINITE_SHARE
-        return [
-            "zero_denominator" if t == 0
-            else "nonfinite" if not (usable and np.isfinite(t))
-            else "ill_conditioned" if abs(t) < TINY
-            else "ok"
-            for t, usable in zip(total, finite, strict=True)
-        ]  # fmt: skip
-
     def _details(self, value: float, error: float) -> dict[str, float]:
         """The curvature: what does not depend on σ. The mean of absolute values is none."""
         if self.estimator == "mean-abs":
@@ -242,9 +226,6 @@ class MRD(Scorer):
     def _sigma(self) -> float:
         assert self.sigma != "auto", "sigma=auto is settled before anything is measured"
         return self.sigma
-
-
-_WITHOUT_VALUE = ("zero_denominator", "nonfinite")
 
 
 def _sizes(most: int) -> Iterator[int]:
