@@ -165,6 +165,10 @@ CATALOGUE = [
     Bad("7", f"{UNLEARN} -o beta=nan", 2, "option", "-o beta must be a finite number > 0, got nan"),
     Bad("7", f"{UNLEARN} -o beta", 2, "option", '-o takes key=value, got "beta"'),
     Bad("7", f"{SCORE} -o estimator=both", 2, "option", "-o estimator must be one of antithetic, plain, mean-abs"),
+    *(
+        Bad("7", f"{SCORE} -o {said}", 2, "option", "say when draws=auto has enough; draws is 8", "-o draws=auto")
+        for said in ("reliability=0.99", "max_draws=64")
+    ),
     Bad("10", f"{UNLEARN} --out ''", 2, "value", "--out is empty"),
     Bad("10", f"{FINETUNE} --out 'a\0b'", 2, "value", "--out has a NUL in it"),
     Bad("10", f"{SCORE} --store ''", 2, "value", "--store is empty"),

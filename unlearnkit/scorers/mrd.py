@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from unlearnkit.contracts import Batch, Bench, Draws, Score, Scorer, Settled, Unit
+from unlearnkit.errors import BadInput
 from unlearnkit.options import option
 from unlearnkit.scorers.calibrate import Calibration, beside, choose_sigma
 from unlearnkit.scorers.change import WITHOUT_VALUE, columns, relative_change, statuses
@@ -70,6 +71,15 @@ class MRD(Scorer):
         "float32", "dtype of the weights while scoring"
     )
     force: bool = option(False, "score in half precision, whatever is lost")
+
+    def __post_init__(self) -> None:
+        said = (self.reliability, self.max_draws)
+        if self.draws != "auto" and said != (type(self).reliability, type(self).max_draws):
+            raise BadInput(
+                f"reliability and max_draws say when draws=auto has enough; draws is {self.draws}",
+                hint="-o draws=auto",
+                code="option",
+            )
 
     # -------------------------------------------------------------------------------------------------- before drawing
 
