@@ -20,21 +20,25 @@ WITHOUT_VALUE = ("zero_denominator", "nonfinite")
 """Statuses of samples that have none."""
 
 
-def statuses(total: np.ndarray, table: np.ndarray) -> list[str]:
+def statuses(total: np.ndarray, finite: np.ndarray) -> list[str]:
     """The word for each sample, [N]: whether it has a value, and whether that is to be trusted.
 
     Args:
         total: Σ log p of each sample, [N], nats.
-        table: draws, [D, N], NaN where one was not finite.
+        finite: the share of each sample's draws that are finite, [N].
     """
-    finite = np.isfinite(table).mean(axis=0) >= FINITE_SHARE
     return [
         "zero_denominator" if t == 0
-        else "nonfinite" if not (usable and np.isfinite(t))
+        else "nonfinite" if not (share >= FINITE_SHARE and np.isfinite(t))
         else "ill_conditioned" if abs(t) < TINY
         else "ok"
-        for t, usable in zip(total, finite, strict=True)
+        for t, share in zip(total, finite, strict=True)
     ]  # fmt: skip
+
+
+def valued(total: np.ndarray, finite: np.ndarray) -> np.ndarray:
+    """Which samples have a value, bool [N], of the same."""
+    return np.array([status not in WITHOUT_VALUE for status in statuses(total, finite)], dtype=bool)
 
 
 def relative_change(bench: Bench, batch: Batch, eps: float) -> np.ndarray:

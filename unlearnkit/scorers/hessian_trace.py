@@ -26,7 +26,7 @@ from unlearnkit.contracts import Batch, Bench, Draws, Score, Scorer, Unit
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.options import option
 from unlearnkit.scorers.alone import alone, trainable
-from unlearnkit.scorers.change import WITHOUT_VALUE, statuses
+from unlearnkit.scorers.change import WITHOUT_VALUE, statuses, valued
 from unlearnkit.scorers.onepass import BASE
 from unlearnkit.scorers.statistics import mean, split_half_reliability, standard_error
 from unlearnkit.seeds import derive
@@ -81,14 +81,13 @@ class HessianTrace(Scorer):
             if status in WITHOUT_VALUE
             else Score(float(value), float(error) if np.isfinite(error) else None, int(n), status, int(tokens))
             for value, error, n, tokens, status in zip(
-                values, errors, counts, clamped, statuses(total, table), strict=True
+                values, errors, counts, clamped, statuses(total, counts / self.draws), strict=True
             )
         ]
 
     def agreement(self, draws: Draws) -> float | None:
         table = self._table(draws)
-        valued = [status not in WITHOUT_VALUE for status in statuses(draws[BASE][:, 0], table)]
-        return split_half_reliability(table[:, valued], lambda half: np.asarray(np.abs(mean(half))))
+        return split_half_reliability(table, valued(draws[BASE][:, 0], np.isfinite(table).mean(axis=0)))
 
     def _table(self, draws: Draws) -> np.ndarray:
         """[draws, N], NaN where one was not finite."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar, Literal
 
@@ -32,11 +32,10 @@ from unlearnkit.errors import BadInput
 from unlearnkit.options import option
 from unlearnkit.scorers.calibrate import Calibration, beside, choose_sigma
 from unlearnkit.scorers.change import WITHOUT_VALUE, columns, relative_change, statuses
+from unlearnkit.scorers.looks import IN_A_ROW, Draw, Looks, sizes
 from unlearnkit.scorers.precision import arriving, in_precision, refuse
-from unlearnkit.scorers.statistics import mean, split_half_reliability, standard_error
+from unlearnkit.scorers.statistics import mean, standard_error
 
-FEWEST = 4
-"""Draws that a reliability is first read off."""
 BASE = (-1, 0)
 
 
@@ -72,7 +71,10 @@ class MRD(Scorer):
     )
     force: bool = option(False, "score in half precision, whatever is lost")
 
+    _looks: Looks = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
+        self._looks = Looks(self._row)
         said = (self.reliability, self.max_draws)
         if self.draws != "auto" and said != (type(self).reliability, type(self).max_draws):
             raise BadInput(
@@ -157,11 +159,12 @@ class MRD(Scorer):
     # -------------------------------------------------------------------------------------------------------- reducing
 
     def reduce(self, draws: Draws) -> list[Score]:
-        count = self._count(draws)
-        self._warn_of_a_shortfall(draws, count)
-        table = self._table(draws, count)
+        count, enough = self._judged(draws)
+        if not enough:
+            self._warn_of_a_shortfall(draws, count)
+        table = np.stack([self._row(self._draw(draws, k)) for k in range(count)])
         values, errors, counts = np.abs(mean(table)), standard_error(table), np.isfinite(table).sum(axis=0)
-        clamped = draws[BASE][:, 2].astype(int)
+        total, clamped = draws[BASE][:, 0], draws[BASE][:, 2].astype(int)
         return [
             Score(None, None, int(n), status)
             if status in WITHOUT_VALUE
@@ -174,7 +177,7 @@ class MRD(Scorer):
                 details=self._details(float(value), float(error)),
             )
             for value, error, n, tokens, status in zip(
-                values, errors, counts, clamped, statuses(draws[BASE][:, 0], table), strict=True
+                values, errors, counts, clamped, statuses(total, counts / count), strict=True
             )
         ]
 
@@ -183,42 +186,45 @@ class MRD(Scorer):
 
     def _agreement(self, draws: Draws, count: int) -> float | None:
         """Reliability of the ranking by the first so many draws, among the samples that have a value."""
-        table = self._table(draws, count)
-        valued = [status not in WITHOUT_VALUE for status in statuses(draws[BASE][:, 0], table)]
-        return split_half_reliability(table[:, valued], lambda half: np.asarray(np.abs(mean(half))))
+        return self._looks.reliability(draws[BASE], [self._draw(draws, k) for k in range(count)])
 
     def _count(self, draws: Draws) -> int:
-        """How many draws the result is made from, as far as can be told from those that are there.
+        """How many draws the result is made from, as far as can be told from those that are there."""
+        return self._judged(draws)[0]
+
+    def _judged(self, draws: Draws) -> tuple[int, bool]:
+        """That number, and whether it is known to be enough.
 
         Where no reliability exists (fewer than 3 samples with a value, or all equal) more draws would not make one."""
         if self.draws != "auto":
-            return self.draws
-        for count in _sizes(self.max_draws):
+            return self.draws, True
+        in_a_row = 0
+        for count in sizes(self.max_draws):
             if any(key not in draws for key in (BASE, *((k, sign) for k in range(count) for sign in self._signs))):
-                return count
+                return count, False
             reached = self._agreement(draws, count)
-            if reached is None or reached >= self.reliability:
-                return count
-        return self.max_draws
+            in_a_row = in_a_row + 1 if reached is None or reached >= self.reliability else 0
+            if reached is None or in_a_row == IN_A_ROW:
+                return count, True
+        return self.max_draws, False
 
     def _warn_of_a_shortfall(self, draws: Draws, count: int) -> None:
-        if self.draws != "auto" or count < self.max_draws:
-            return
         reached = self._agreement(draws, count)
-        if reached is not None and reached < self.reliability:
-            warnings.warn(
-                f"draws=auto gave up after {count} draws at a reliability of {reached:.2f}, "
-                f"below {self.reliability:g}: a higher -o max_draws goes on from there",
-                stacklevel=3,
-            )
+        warnings.warn(
+            f"draws=auto gave up after {count} draws at a reliability of {reached:.2f}, which did not stay at "
+            f"{self.reliability:g} or above: a higher -o max_draws goes on from there",
+            stacklevel=3,
+        )
 
-    def _table(self, draws: Draws, count: int) -> np.ndarray:
-        """What the estimator averages, [count, N], NaN where a draw was not finite."""
-        sides = [np.stack([draws[k, sign][:, 0] for k in range(count)]) for sign in self._signs]
+    def _draw(self, draws: Draws, k: int) -> Draw:
+        return tuple(draws[k, sign] for sign in self._signs)
+
+    def _row(self, draw: Draw) -> np.ndarray:
+        """What the estimator averages of a draw, [N], NaN where it is not finite."""
         with np.errstate(invalid="ignore"):  # inf - inf
-            table = sum(sides) / len(sides)
-        table = np.abs(table) if self.estimator == "mean-abs" else table
-        return np.where(np.isfinite(table), table, np.nan)
+            row = sum(side[:, 0] for side in draw) / len(draw)
+        row = np.abs(row) if self.estimator == "mean-abs" else row
+        return np.where(np.isfinite(row), row, np.nan)
 
     def _details(self, value: float, error: float) -> dict[str, float]:
         """The curvature: what does not depend on σ. The mean of absolute values is none."""
@@ -236,13 +242,3 @@ class MRD(Scorer):
     def _sigma(self) -> float:
         assert self.sigma != "auto", "sigma=auto is settled before anything is measured"
         return self.sigma
-
-
-def _sizes(most: int) -> Iterator[int]:
-    """Numbers of draws at which reliability is looked at: steps of 2, later of a quarter, so that few draws are made
-    in vain and few looks tempt chance."""
-    count = FEWEST
-    while count < most:
-        yield count
-        count += 2 * max(1, count // 8)
-    yield most

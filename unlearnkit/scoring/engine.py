@@ -56,6 +56,9 @@ class Ledger:
         self._store, self._series, self._scorer, self._shards = store, series, scorer, shards
         self._blocks = store.blocks(series)
         self._seconds = store.units(series)
+        self._draws: dict[tuple[int, int], np.ndarray] = {}
+        for draw in {(unit.draw, unit.sign) for unit in self._blocks}:
+            self._join(*draw)
 
     def wanted(self) -> list[Unit]:
         """All units of the result, as far as the scorer can tell now."""
@@ -92,17 +95,17 @@ class Ledger:
         self._store.put_block(self._series, unit, values, seconds)
         self._blocks[unit] = np.ascontiguousarray(values, dtype="<f8")
         self._seconds[unit] = seconds
+        self._join(unit.draw, unit.sign)
+
+    def _join(self, draw: int, sign: int) -> None:
+        """Make one array of a draw once every shard is there, samples in the plan's order."""
+        units = [Unit(draw, sign, shard) for shard in range(self._shards)]
+        if all(unit in self._blocks for unit in units):
+            self._draws[draw, sign] = np.concatenate([self._blocks[unit] for unit in units])
 
     def _complete(self) -> Draws:
-        """Draws of which every shard is there, samples in the plan's order."""
-        parts: dict[tuple[int, int], dict[int, np.ndarray]] = {}
-        for unit, values in self._blocks.items():
-            parts.setdefault((unit.draw, unit.sign), {})[unit.shard] = values
-        return {
-            key: np.concatenate([by_shard[s] for s in range(self._shards)])
-            for key, by_shard in sorted(parts.items())
-            if len(by_shard) == self._shards
-        }
+        """Draws of which every shard is there: the same arrays each time, as a scorer may know them again."""
+        return dict(sorted(self._draws.items()))
 
 
 @contextmanager
