@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,21 @@ def checked_terms(algorithm: str, losses: object, step: Step) -> dict[str, Term]
             raise _breach(f"algorithm {algorithm}: the {name} term {flaw[0]}", flaw[1])
         terms[name] = term
     return terms
+
+
+def checked_gradient(wrapper: str, gradient: object, parameters: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    """The gradient that `Wrapper.gradient` returned: one tensor a parameter, of its shape, detached.
+
+    Raises:
+        UnlearnkitError: code "plugin-contract": says what came and what is expected.
+    """
+    expected = f"{len(parameters)} tensors, shaped as the parameters"
+    if not isinstance(gradient, Sequence) or len(gradient) != len(parameters):
+        raise _breach(f"wrapper {wrapper} returned {_shown(gradient)}", expected)
+    for value, parameter in zip(gradient, parameters, strict=True):
+        if not isinstance(value, torch.Tensor) or value.shape != parameter.shape:
+            raise _breach(f"wrapper {wrapper} returned {_shown(value)} for a parameter", expected)
+    return [value.detach() for value in gradient]
 
 
 def checked_order(name: str, order: object, pool: Pool, *, may_end: bool = False) -> np.ndarray:

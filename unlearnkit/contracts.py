@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -87,32 +88,76 @@ class LabelScores:
 
 
 @dataclass(frozen=True)
+class LabelLogits:
+    """What a forward pass says at a batch's n label tokens, sample by sample.
+
+    `values`: [n, V] float32 logits from which the label tokens are predicted; `targets`: [n] the labels; `sample`: [n]
+    which of the batch's `size` samples each belongs to, ascending.
+    """
+
+    values: Tensor
+    targets: Tensor
+    sample: Tensor
+    size: int
+
+    def sums(self, tokens: Tensor) -> Tensor:
+        """Per-token values [n] summed over each sample's label tokens, [B]."""
+        return tokens.new_zeros(self.size).index_add(0, self.sample, tokens)
+
+
+@dataclass(frozen=True)
 class Term:
     """One term of a loss, per sample.
 
     `values` is [B] in nats, with a gradient. `per="sample"` averages over the samples of a step; `per="token"` takes
     `values` to be sums over each sample's label tokens and divides their total by the step's label tokens (what a
-    language model's own loss does). `weight` multiplies the term.
+    language model's own loss does). `weight` multiplies the term. `over` names the set whose label tokens are counted
+    where it is not the term's own, such as "forget:refusal", and `skip` how many of each sample's first are not.
     """
 
     values: Tensor
     per: Literal["sample", "token"] = "sample"
     weight: float = 1.0
+    over: str | None = None
+    skip: int = 0
 
 
-class Step(ABC):
-    """What an algorithm may look at in one (micro-)step."""
+class View(ABC):
+    """What one model says of a step's batches."""
+
+    @abstractmethod
+    def scores(self, batch: Batch) -> LabelScores:
+        """Log-probabilities of the batch's labels; one forward pass for any number of calls."""
+
+    @abstractmethod
+    def logits(self, batch: Batch) -> LabelLogits:
+        """Whole distributions where labels are predicted, from the same forward pass."""
+
+    @abstractmethod
+    def hidden(self, batch: Batch, layer: int) -> Tensor:
+        """Hidden states [B, T, H] behind the first `layer` decoder blocks (0: the embeddings). Blocks above them do not
+        run."""
+
+
+class Step(View):
+    """What an algorithm may look at in one (micro-)step. What it says itself is the current model's, with a gradient.
+
+    Besides the forget and the retain set there are other answers to their prompts, row by row: "forget:refusal" has a
+    sentence that declines, "forget:generated" another answer that the starting model gave, "forget:mismatched" the
+    answer of some retain sample; and so for "retain:refusal".
+    """
 
     model: nn.Module
     forget: Batch
     retain: Batch | None
     progress: float
     """How far training is, 0 … 1."""
+    state: Mapping[str, Tensor]
+    """What the algorithm's `begin` returned and its `stepped` changed since."""
 
     @abstractmethod
-    def scores(self, batch: Batch) -> LabelScores:
-        """Log-probabilities of the batch's labels under the current weights, with a gradient; one forward pass for
-        any number of calls."""
+    def batch(self, name: str) -> Batch:
+        """The step's batch of a set that the algorithm names in `reads`."""
 
     @abstractmethod
     def reference_nll(self, batch: Batch) -> Tensor:
@@ -120,12 +165,17 @@ class Step(ABC):
 
         Only for batches of a set that the algorithm names in `anchors`."""
 
+    @property
+    @abstractmethod
+    def reference(self) -> View:
+        """The model as training found it, without a gradient; only where `reads_reference`."""
+
 
 class Algorithm(ABC):
     """An unlearning method: a loss, per sample. Subclass as a dataclass; fields are the options."""
 
-    anchors: ClassVar[tuple[str, ...]] = ()
-    """Sets ("forget", "retain") whose samples need their log-probability under the starting weights."""
+    anchors: tuple[str, ...] = ()
+    """Sets whose samples need their log-probability under the starting weights. May be a property."""
 
     source: ClassVar[str] = ""
     """The paper, as an arXiv number or a citation."""
@@ -138,9 +188,81 @@ class Algorithm(ABC):
         """Whether a step reads retain samples; where not, none are fetched or encoded."""
         return True
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Sets that the model runs on in a step; they share one forward pass."""
+        return ("forget", "retain") if self.uses_retain else ("forget",)
+
+    @property
+    def reads_reference(self) -> bool:
+        """Whether a step reads whole distributions or hidden states of the starting model, for which a copy of the
+        trained weights is kept. A log-probability of a sample needs none: it is an anchor."""
+        return False
+
+    def trains(self, parameter: str) -> bool:
+        """Whether a parameter, by its name in the model, is trained; others get no gradient."""
+        del parameter
+        return True
+
+    def begin(self, model: nn.Module, seed: int) -> dict[str, Tensor]:
+        """Tensors to keep from step to step, before the first; they are part of a checkpoint. All randomness comes from
+        `seed`."""
+        del model, seed
+        return {}
+
+    def stepped(self, state: Mapping[str, Tensor], terms: Mapping[str, float]) -> None:
+        """Change `state` in place after a step was applied. `terms` are the step's, without their weights."""
+        del state, terms
+
     @abstractmethod
     def losses(self, step: Step) -> Mapping[str, Term | Tensor]:
         """The loss as terms named "forget" and "retain", each [B] over that set's batch. A bare tensor is `Term(t)`."""
+
+
+# ---------------------------------------------------------------------------------------------------------- wrappers
+
+Gradient = Sequence["Tensor"]
+"""One tensor for each trained parameter, in one order."""
+
+
+class Gradients(ABC):
+    """One step's gradients, as a wrapper may ask for them."""
+
+    parameters: Gradient
+    """The trained parameters themselves. They are not to be written to."""
+    step: int
+    """Optimiser steps taken before this one."""
+    seed: int
+    """For what is random in this step."""
+    state: dict[str, Gradient]
+    """What the wrapper keeps from step to step; part of a checkpoint."""
+
+    @abstractmethod
+    def terms(self, *names: str) -> dict[str, Gradient]:
+        """Gradients of the loss's weighted terms ("forget", "retain") at the weights as they are, over all of the
+        step's samples; of the named ones, or of all."""
+
+    @abstractmethod
+    def beside(self, offset: Gradient) -> AbstractContextManager[None]:
+        """Weights moved by `offset`; afterwards they are bit for bit as before."""
+
+    @abstractmethod
+    def dot(self, one: Gradient, other: Gradient) -> float:
+        """Inner product over all parameters, in float64."""
+
+
+class Wrapper(ABC):
+    """Makes the gradient that the optimiser sees out of an algorithm's, whichever that is. Subclass as a dataclass."""
+
+    source: ClassVar[str] = ""
+    terms: ClassVar[tuple[str, ...]] = ()
+    """Terms that the algorithm must have."""
+    optimizer: ClassVar[str | None] = None
+    """The optimiser that it is made for, where any other would spoil it."""
+
+    @abstractmethod
+    def gradient(self, gradients: Gradients) -> Gradient:
+        """The gradient to descend."""
 
 
 # ----------------------------------------------------------------------------------------------------------- scorers
@@ -412,7 +534,9 @@ class Aggregate(ABC):
 
 
 class Adapter(ABC):
-    """Trains a small addition instead of the weights (LoRA and its like)."""
+    """Trains a small addition instead of the weights (LoRA and its like). Subclass as a dataclass."""
+
+    source: ClassVar[str] = ""
 
     @abstractmethod
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -425,6 +549,7 @@ class Adapter(ABC):
 
 KINDS: dict[str, type] = {
     "algorithm": Algorithm,
+    "wrapper": Wrapper,
     "scorer": Scorer,
     "sampler": Sampler,
     "metric": Metric,

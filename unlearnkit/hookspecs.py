@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from unlearnkit.contracts import Adapter, Aggregate, Algorithm, Metric, Sampler, Scorer
+    from unlearnkit.contracts import Adapter, Aggregate, Algorithm, Metric, Sampler, Scorer, Wrapper
     from unlearnkit.store.records import Run
 
 hookspec = pluggy.HookspecMarker("unlearnkit")
@@ -22,6 +22,11 @@ hookimpl = pluggy.HookimplMarker("unlearnkit")
 @hookspec
 def register_algorithms() -> Mapping[str, str | type[Algorithm]]:  # type: ignore[empty-body]
     """Unlearning methods by name."""
+
+
+@hookspec
+def register_wrappers() -> Mapping[str, str | type[Wrapper]]:  # type: ignore[empty-body]
+    """Ways to make a step's gradient out of an algorithm's, by name."""
 
 
 @hookspec

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from unlearnkit.contracts import Batch, LabelScores
+from unlearnkit.contracts import Batch, LabelLogits, LabelScores
+from unlearnkit.errors import UnlearnkitError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,18 +43,80 @@ def label_scores(
     Returns:
         [B, K] scores over the K columns in which any sample has a label.
     """
-    shifted = batch.labels[:, 1:]
-    labelled = shifted != -100
-    columns = labelled.any(0)
-    mask, targets = labelled[:, columns], shifted[labelled]
-    logits = _label_logits(model, batch, labelled, past).float()
-    found = _precisely(logits, targets) if precise else -F.cross_entropy(logits, targets, reduction="none")
+    return scores_of(label_logits(model, batch, past=past), batch, precise=precise, correct=correct)
+
+
+def label_logits(model: nn.Module, batch: Batch, *, past: DynamicCache | None = None) -> LabelLogits:
+    """Logits from which the label tokens are predicted, float32, with a gradient where autograd is on.
+
+    Args: as `label_scores`.
+    """
+    labelled = batch.labels[:, 1:] != -100
+    values = _label_logits(model, batch, labelled, past).float()
+    return LabelLogits(values, batch.labels[:, 1:][labelled], labelled.nonzero()[:, 0], len(batch))
+
+
+def scores_of(logits: LabelLogits, batch: Batch, *, precise: bool = False, correct: bool = False) -> LabelScores:
+    """What the logits of a batch say of its labels. Args and returns as `label_scores`."""
+    labelled = batch.labels[:, 1:] != -100
+    mask = labelled[:, labelled.any(0)]
+    values, targets = logits.values, logits.targets
+    found = _precisely(values, targets) if precise else -F.cross_entropy(values, targets, reduction="none")
     logprobs = torch.zeros(mask.shape, dtype=found.dtype, device=found.device)
     logprobs[mask] = found
     hits = mask.clone()
     if correct:
-        hits[mask] = logits.argmax(-1) == targets
+        hits[mask] = values.argmax(-1) == targets
     return LabelScores(logprobs=logprobs, mask=mask, correct=hits)
+
+
+def hidden_states(model: nn.Module, batch: Batch, layer: int) -> Tensor:
+    """Hidden states [B, T, H] behind the first `layer` decoder blocks, with a gradient where autograd is on. The blocks
+    above, and the head, do not run.
+
+    :raises UnlearnkitError: code "layer", where the model has fewer blocks or none can be told.
+    """
+    blocks = decoder_blocks(model)
+    if not 0 <= layer <= len(blocks):
+        raise UnlearnkitError(f"the model has {len(blocks)} decoder blocks, not {layer}", code="layer")
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        raise _Found(args[0] if args else kwargs["hidden_states"])
+
+    def behind(_module: nn.Module, _args: object, output: Any) -> None:
+        raise _Found(output if isinstance(output, torch.Tensor) else output[0])
+
+    hook = (
+        blocks[layer - 1].register_forward_hook(behind)
+        if layer
+        else blocks[0].register_forward_pre_hook(before, with_kwargs=True)
+    )
+    try:
+        model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+    except _Found as found:
+        return found.states
+    finally:
+        hook.remove()
+    raise UnlearnkitError(f"{type(model).__name__} ran without its decoder blocks", code="layer")
+
+
+def decoder_blocks(model: nn.Module) -> nn.ModuleList:
+    """The model's decoder blocks, in order.
+
+    :raises UnlearnkitError: code "layer", where none can be told.
+    """
+    config: Any = model.config
+    n = config.get_text_config().num_hidden_layers
+    for module in model.modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == n:
+            return module
+    raise UnlearnkitError(f"{type(model).__name__} has no list of decoder blocks", code="layer")
+
+
+class _Found(Exception):  # noqa: N818 - it ends a pass that has gone far enough
+    def __init__(self, states: Tensor) -> None:
+        super().__init__()
+        self.states = states
 
 
 def _precisely(logits: Tensor, targets: Tensor) -> Tensor:

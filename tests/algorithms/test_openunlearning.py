@@ -82,7 +82,8 @@ def test_loss_and_gradient_norm(model: Any, theirs: str, ours: str, kind: type[T
     retain = batch(expected["retain"]) if algorithm.uses_retain else None
     with torch.no_grad():
         anchors = {name: score(model, forget).nll for name in algorithm.anchors}
-    step = kind(model, forget, retain, 0.0, anchors)
+    batches = {"forget": forget} | ({} if retain is None else {"retain": retain})
+    step = kind(model, batches, () if kind is StridedStep else tuple(batches), 0.0, anchors)
 
     terms = algorithm.losses(step)
     loss = total(terms, step)
@@ -102,5 +103,6 @@ def test_npo_loss_with_the_kits_own_scores(model: Any):
     forget, retain = batch(expected["forget"]), batch(expected["retain"])
     with torch.no_grad():
         anchors = {"forget": label_scores(model, forget).nll}
-        step = TrainingStep(model, forget, retain, 0.0, anchors)
+        batches = {"forget": forget, "retain": retain}
+        step = TrainingStep(model, batches, tuple(batches), 0.0, anchors)
         assert total(algorithm.losses(step), step).item() == pytest.approx(expected["loss"], rel=1e-5)

@@ -42,10 +42,9 @@ def test_companions_are_pass_after_pass_over_the_retain_set(shape: tuple[int, in
     plan = shaped(*shape)
     seen: list[int] = []
     for step in range(plan.steps):
-        for micro, rows in enumerate(plan.micro_batches(plan.rows(step, range(plan.n)))):
-            companions = plan.companions(step, micro, len(rows), retained)
-            assert len(companions) == len(rows)
-            seen += companions
+        companions = plan.companions(step, plan.size(step), retained)
+        assert len(companions) == plan.size(step)
+        seen += companions
     assert len(seen) == plan.n * plan.epochs
     passes = [seen[i : i + retained] for i in range(0, len(seen), retained)]
     assert all(Counter(one) == Counter(range(retained)) for one in passes[:-1])
@@ -61,7 +60,7 @@ def test_a_step_follows_from_its_number_alone():
         return {
             s: (
                 plan.micro_batches(plan.rows(s, order)),
-                [plan.companions(s, micro, 2, 5) for micro in range(2)],
+                plan.companions(s, 4, 5),
                 plan.learning_rate(s),
             )
             for s in steps
@@ -71,7 +70,7 @@ def test_a_step_follows_from_its_number_alone():
     assert seen(list(reversed(range(plan.steps)))) == forwards
     assert seen([4]) == {4: forwards[4]}
     other = replace(plan, seed=8)
-    assert [other.companions(s, 0, 2, 40) for s in range(9)] != [plan.companions(s, 0, 2, 40) for s in range(9)]
+    assert [other.companions(s, 2, 40) for s in range(9)] != [plan.companions(s, 2, 40) for s in range(9)]
 
 
 def test_an_epochs_order_is_asked_for_once_and_where_its_first_step_is_asked_for():

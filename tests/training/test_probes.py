@@ -35,8 +35,8 @@ def trainer(
     every: int | None, ids: list[str] = IDS, model: nn.Module | None = None, algorithm: Algorithm | None = None
 ) -> Trainer:
     return Trainer(
-        model=model or tiny_model(), algorithm=algorithm or NPO(), name="method", plan=PLAN, forget=FORGET,
-        retain=RETAIN, draw=by_epoch(PLAN, lambda epoch: ORDERS[epoch]), pad=0,
+        model=model or tiny_model(), algorithm=algorithm or NPO(), name="method", plan=PLAN,
+        sets={"forget": FORGET, "retain": RETAIN}, draw=by_epoch(PLAN, lambda epoch: ORDERS[epoch]), pad=0,
         anchors={"forget": torch.linspace(10, 30, 7)}, probes=Probes(ids), probe_every=every,
     )  # fmt: skip
 

@@ -90,8 +90,7 @@ def finetune(
             algorithm=FineTuning(),
             name="finetune",
             plan=plan,
-            forget=encoded,
-            retain=None,
+            sets={"forget": encoded},
             draw=by_epoch(plan, shuffled),
             pad=inputs.pad,
         )

@@ -10,7 +10,7 @@ from unlearnkit.checks import checked_terms
 from unlearnkit.contracts import Algorithm, Term
 from unlearnkit.testing import material
 from unlearnkit.testing.contract import Contract
-from unlearnkit.training.loop import TrainingStep
+from unlearnkit.training.step import TrainingStep
 
 
 class AlgorithmContract(Contract):

@@ -30,7 +30,7 @@ from unlearnkit.data.collate import collate, plan
 from unlearnkit.data.encode import Encoded
 from unlearnkit.losses import label_scores
 from unlearnkit.scoring import ModelBench
-from unlearnkit.training.loop import TrainingStep
+from unlearnkit.training.step import TrainingStep
 
 VOCABULARY = 64
 
@@ -78,31 +78,56 @@ def padded(short: Batch, columns: int) -> Batch:
     )
 
 
-def step(algorithm: Algorithm, *, model: LlamaForCausalLM | None = None, padding: int = 0) -> TrainingStep:
-    """A training step in mid-run, with a retain batch and anchors where the algorithm declares to use them.
+def step(
+    algorithm: Algorithm, *, model: LlamaForCausalLM | None = None, padding: int = 0, together: bool = True
+) -> TrainingStep:
+    """A training step in mid-run, with batches of the sets that the algorithm reads, and anchors and a starting model
+    where it declares to use them.
 
-    Anchors come from another model than the step's, as they do once training has moved the weights.
+    Those come from another model than the step's, as they do once training has moved the weights.
     """
-    batches = {"forget": padded(batch(4, seed=1), padding), "retain": padded(batch(3, seed=2), padding)}
+    model = model or tiny_model()
+    reads = dict.fromkeys(("forget", *algorithm.reads))
+    batches = {name: padded(other_answers(name) if ":" in name else set_batch(name), padding) for name in reads}
     reference = tiny_model(seed=1)
     with torch.no_grad():
         anchors = {name: label_scores(reference, batches[name]).nll for name in algorithm.anchors}
+    start = {name: p.detach() for name, p in reference.named_parameters() if algorithm.trains(name)}
     return TrainingStep(
-        model=model or tiny_model(),
-        forget=batches["forget"],
-        retain=batches["retain"] if algorithm.uses_retain else None,
+        model=model,
+        batches=batches,
+        together=algorithm.reads if together else (),
         progress=0.5,
         anchors=anchors,
+        state=algorithm.begin(model, seed=0),
+        start=start if algorithm.reads_reference else None,
     )
+
+
+def set_batch(name: str) -> Batch:
+    """Four texts of the forget set, or three of the retain set."""
+    return batch(4, seed=1) if name == "forget" else batch(3, seed=2)
+
+
+def other_answers(name: str) -> Batch:
+    """Other answers, of other lengths, to the same prompts."""
+    of, _, kind = name.partition(":")
+    texts = encoded(4, seed=1) if of == "forget" else encoded(3, seed=2)
+    rng = np.random.default_rng(len(kind))
+    answers = [tuple(rng.integers(1, VOCABULARY, int(rng.integers(2, 6))).tolist()) for _ in texts]
+    others = [Encoded(text.prompt + answer, text.labels_from) for text, answer in zip(texts, answers, strict=True)]
+    return collate(others, range(len(others)), pad=0)
 
 
 def total(terms: Mapping[str, Term], at: Step) -> Tensor:
     """The loss that training descends: Σ weight · mean over samples, or over label tokens, of each term."""
     losses = []
     for name, term in terms.items():
-        labelled = at.forget if name == "forget" else at.retain
-        assert labelled is not None
-        size = len(labelled) if term.per == "sample" else int((labelled.labels[:, 1:] != -100).sum())
+        own = at.forget if name == "forget" else at.retain
+        assert own is not None
+        counted = at.batch(term.over) if term.over else own
+        tokens = (counted.labels[:, 1:] != -100).sum(-1)
+        size = len(own) if term.per == "sample" else int((tokens - term.skip).clamp(min=0).sum())
         losses.append(term.weight * term.values.sum() / size)
     return torch.stack(losses).sum()
 

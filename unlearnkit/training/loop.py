@@ -1,27 +1,32 @@
 """The training loop: per-sample losses in, optimiser steps out, bit for bit repeatable.
 
-Each step seeds all generators from (seed, step), so a resumed run needs weights, optimiser tensors and a step number
-and nothing else. The loop knows no method and no store: it yields a row per step and fills `probes`, and whoever
-drives it writes rows and checkpoints.
+Each step seeds all generators from (seed, step), so a resumed run needs the trained weights, the tensors of optimiser
+and method, and a step number, and nothing else. The loop knows no method and no store: it yields a row per step and
+fills `probes`, and whoever drives it writes rows and checkpoints.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from unlearnkit.checks import checked_terms
-from unlearnkit.contracts import Algorithm, Batch, LabelScores, Step, Term
+from unlearnkit.checks import checked_gradient, checked_terms
+from unlearnkit.contracts import Algorithm, Gradient, Term, Wrapper
 from unlearnkit.data.collate import collate
 from unlearnkit.data.collate import plan as by_length
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.losses import label_scores
-from unlearnkit.seeds import reseed
+from unlearnkit.seeds import derive, reseed
+from unlearnkit.training.gradients import StepGradients
+from unlearnkit.training.optimizers import Optimizer
 from unlearnkit.training.plan import TrainingPlan
+from unlearnkit.training.step import TrainingStep, mean_nll
+from unlearnkit.training.team import Team
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,49 +34,28 @@ if TYPE_CHECKING:
     from unlearnkit.data.encode import Encoded
     from unlearnkit.training.probes import Probes
 
-OPTIMIZER_STATE = ("exp_avg", "exp_avg_sq", "step")
+VERSION = 2
+"""Of what the loop makes of a plan: part of a run's identity."""
+EXPLODED = 10.0
+"""Times its start that a retain term may reach."""
+HARMLESS = 1.0
+"""Nats per token that a retain term may reach whatever its start was: what knows its data by heart starts near zero."""
+LOOKED_AT = 3
+"""Steps after which a run that has changed nothing is told of."""
 
 
 class Diverged(UnlearnkitError):  # noqa: N818
-    """A loss or a gradient is not finite. The step was not applied."""
+    """A loss or a gradient is not finite, or the retain loss has exploded. The step was not applied."""
 
     default_code = "diverged"
-
-
-@dataclass
-class TrainingStep(Step):
-    """One micro-batch, with its forward passes remembered."""
-
-    model: nn.Module
-    forget: Batch
-    retain: Batch | None
-    progress: float
-    anchors: Mapping[str, Tensor]
-    _scores: dict[int, LabelScores] = field(default_factory=dict)
-
-    def scores(self, batch: Batch) -> LabelScores:
-        if id(batch) not in self._scores:
-            self._scores[id(batch)] = label_scores(self.model, batch)
-        return self._scores[id(batch)]
-
-    def found(self, batch: Batch) -> list[tuple[int, float]]:
-        """(row, mean NLL) of a batch's samples, where the algorithm has asked for their scores."""
-        return _mean_nll(batch, self._scores[id(batch)]) if id(batch) in self._scores else []
-
-    def reference_nll(self, batch: Batch) -> Tensor:
-        role = "forget" if batch is self.forget else "retain"
-        if role not in self.anchors:
-            raise UnlearnkitError(
-                f"the algorithm reads the {role} set's reference but does not name it in `anchors`",
-                code="plugin-contract",
-            )
-        return self.anchors[role][list(batch.rows)].to(batch.ids.device)
 
 
 @dataclass
 class Trainer:
     """Trains `model` in place.
 
+    `sets` has what the algorithm reads by name, and always "forget", the set that is trained on; other answers to a
+    set's prompts ("forget:refusal") have its rows.
     `draw(step)` gives the rows of a step, counted from 0, and may look at the model as it then is. None end training,
     where the draw stays empty after a look at every sample as it now is.
     `anchors` maps a set's name to the summed NLL of its samples under the starting weights, [N] float32. `probes` takes
@@ -83,24 +67,42 @@ class Trainer:
     algorithm: Algorithm
     name: str
     plan: TrainingPlan
-    forget: Sequence[Encoded]
-    retain: Sequence[Encoded] | None
+    sets: Mapping[str, Sequence[Encoded]]
     draw: Callable[[int], Sequence[int]]
     pad: int
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
+    wrapper: Wrapper | None = None
+    wrapper_name: str = ""
     probes: Probes | None = None
     probe_every: int | None = None
+    team: Team = field(default_factory=Team)
     done: int = 0
     """Optimiser steps taken."""
+    moved: bool | None = None
+    """Whether any weight is another one than it was `LOOKED_AT` steps ago; None until that is known."""
 
     def __post_init__(self) -> None:
-        from accelerate import Accelerator
-
-        self._accelerator = Accelerator(cpu=next(self.model.parameters()).device.type == "cpu")
+        if self.plan.precision == "bf16":
+            self.model.to(torch.bfloat16)
+        if self.plan.recompute:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and self.algorithm.trains(name))
         self._parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        self._optimizer = torch.optim.AdamW(
-            self._parameters.values(), lr=self.plan.lr, weight_decay=self.plan.weight_decay
+        if not self._parameters:
+            raise UnlearnkitError(f"{self.name} trains no parameter of this model", code="nothing-trained")
+        self._start = (
+            {name: p.detach().clone() for name, p in self._parameters.items()}
+            if self.algorithm.reads_reference
+            else None
         )
+        self._optimizer = Optimizer(
+            self.plan.optimizer, self._parameters, lr=self.plan.lr, weight_decay=self.plan.weight_decay
+        )
+        self._state = self.algorithm.begin(self.model, derive(self.plan.seed, "algorithm"))
+        self._kept: dict[str, Gradient] = {}
+        self._first_retain: float | None = None
+        self._sums: list[int] | None = None
 
     # ---------------------------------------------------------------------------------------------------- steps
 
@@ -108,8 +110,9 @@ class Trainer:
         """Take the remaining steps, yielding each one's terms after it has been applied.
 
         Raises:
-            Diverged: a term or the gradient is not finite; weights and optimiser are as before the step.
-            UnlearnkitError: code `plugin-contract` or `plugin-error`, where the algorithm is at fault.
+            Diverged: a term or the gradient is not finite, or the retain term is ten times what it was at first;
+                weights and optimiser are as before the step.
+            UnlearnkitError: code `plugin-contract` or `plugin-error`, where the algorithm or wrapper is at fault.
         """
         self.model.train()
         self._probe(ends=self.done == self.plan.steps)
@@ -124,82 +127,107 @@ class Trainer:
             yield terms
 
     def _step(self, rows: Sequence[int]) -> dict[str, float]:
-        step = self.done
+        if self.done == 0:
+            self._sums = _bit_sums(self._parameters.values())
+        step, lr = self.done, self.plan.learning_rate(self.done)
         reseed(self.plan.seed, "step", step)
-        terms, nll = self._backward(self._batches(step, rows))
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._clip))
-        lr = self.plan.learning_rate(step)
-        self._check_finite(terms, norm, step, lr)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        found = self._gradients(step, rows)
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.plan.max_grad_norm or math.inf))
+        self._check(found.totals, norm, lr)
+        self._optimizer.step(lr)
+        self.algorithm.stepped(self._state, found.totals)
+        self._kept = found.state
         if self.probes is not None:
-            self.probes.trained(step, nll)
+            self.probes.trained(step, found.nll)
         self.done += 1
-        return {**terms, "grad_norm": norm, "lr": lr, "epoch": float(self.plan.epoch(step))}
+        if self.done == LOOKED_AT and self._sums is not None:
+            self.moved = self._sums != _bit_sums(self._parameters.values())
+        return {**found.totals, "grad_norm": norm, "lr": lr, "epoch": float(self.plan.epoch(step))}
+
+    def _gradients(self, step: int, rows: Sequence[int]) -> StepGradients:
+        """The step's gradient, left in the parameters, and what was found on the way."""
+        micro = self._micro_batches(step, rows)
+        tokens = {name: [self.sets[name][row].tokens for of in micro for row in of[name]] for name in micro[0]}
+
+        def divisor(name: str, term: Term) -> int:
+            counted = tokens[term.over or name]
+            return len(counted) if term.per == "sample" else sum(max(0, n - term.skip) for n in counted)
+
+        work = StepGradients(
+            parameters=list(self._parameters.values()),
+            step=step,
+            seed=derive(self.plan.seed, "wrapper", step),
+            state=dict(self._kept),
+            micro=lambda together: (self._at(rows_of, together) for rows_of in micro),
+            losses=self._losses,
+            divisor=divisor,
+            team=self.team,
+        )
+        if self.wrapper is None:
+            work.whole()
+        else:
+            with self._blamed(f"wrapper {self.wrapper_name}"):
+                work.use(checked_gradient(self.wrapper_name, self.wrapper.gradient(work), work.parameters))
+        return work
+
+    def _micro_batches(self, step: int, rows: Sequence[int]) -> list[dict[str, Sequence[int]]]:
+        """Rows by set of each micro-batch, the step's shortest texts first, so that little is padded."""
+        chosen = {"forget": self._by_length("forget", rows)}
+        if self.algorithm.uses_retain:
+            companions = self.plan.companions(step, len(rows), len(self.sets["retain"]))
+            chosen["retain"] = self._by_length("retain", companions)
+        pieces = {role: self.plan.micro_batches(some) for role, some in chosen.items()}
+        names = ["forget", *(name for name in self.algorithm.reads if name != "forget")]
+        return [{name: pieces[name.partition(":")[0]][i] for name in names} for i in range(len(pieces["forget"]))]
+
+    def _by_length(self, role: str, rows: Sequence[int]) -> list[int]:
+        return sorted(rows, key=lambda row: (len(self.sets[role][row]), row))
+
+    def _at(self, rows: Mapping[str, Sequence[int]], together: bool) -> TrainingStep:
+        batches = {
+            name: collate(self.sets[name], some, pad=self.pad, device=self._device) for name, some in rows.items()
+        }
+        return TrainingStep(
+            model=self.model,
+            batches=batches,
+            together=self.algorithm.reads if together else (),
+            progress=self.done / self.plan.steps,
+            anchors=self.anchors,
+            state=self._state,
+            start=self._start,
+        )
 
     @property
-    def _clip(self) -> float:
-        return self.plan.max_grad_norm or math.inf
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
-    def _batches(self, step: int, rows: Sequence[int]) -> list[tuple[Batch, Batch | None]]:
-        device = next(self.model.parameters()).device
-        pairs = []
-        for micro, some in enumerate(self.plan.micro_batches(rows)):
-            retain = None
-            if self.retain is not None:
-                companions = self.plan.companions(step, micro, len(some), len(self.retain))
-                retain = collate(self.retain, companions, pad=self.pad, device=device)
-            pairs.append((collate(self.forget, some, pad=self.pad, device=device), retain))
-        return pairs
-
-    def _backward(
-        self, batches: Sequence[tuple[Batch, Batch | None]]
-    ) -> tuple[dict[str, float], list[tuple[int, float]]]:
-        """Gradients of the whole step; the step's terms as numbers, and (row, mean NLL) of its forget samples.
-        Denominators are those of the step, so that accumulating small batches equals one large batch."""
-        sizes = {
-            "forget": _sizes([forget for forget, _ in batches]),
-            "retain": _sizes([retain for _, retain in batches if retain is not None]),
-        }
-        totals: dict[str, float] = {}
-        nll: list[tuple[int, float]] = []
-        for forget, retain in batches:
-            step = TrainingStep(self.model, forget, retain, self.done / self.plan.steps, self.anchors)
-            loss: Tensor | None = None
-            for role, term in self._terms(step).items():
-                part = term.values.sum() / sizes[role][term.per]
-                totals[role] = totals.get(role, 0.0) + float(part.detach())
-                weighted = term.weight * part
-                totals["loss"] = totals.get("loss", 0.0) + float(weighted.detach())
-                loss = weighted if loss is None else loss + weighted
-            assert loss is not None
-            nll += step.found(forget)
-            self._accelerator.backward(loss)
-        return totals, nll
-
-    def _terms(self, step: TrainingStep) -> dict[str, Term]:
-        try:
+    def _losses(self, step: TrainingStep) -> dict[str, Term]:
+        with self._blamed(f"algorithm {self.name}"), self._arithmetic():
             return checked_terms(self.name, self.algorithm.losses(step), step)
-        except UnlearnkitError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise UnlearnkitError(
-                f"algorithm {self.name} failed at step {self.done + 1}: {type(error).__name__}: {error}",
-                hint="--debug shows where; the run can be resumed",
-                code="plugin-error",
-            ) from error
 
-    def _check_finite(self, terms: Mapping[str, float], norm: float, step: int, lr: float) -> None:
-        if all(math.isfinite(value) for value in (*terms.values(), norm)):
-            return
-        self._optimizer.zero_grad(set_to_none=True)
-        raise Diverged(
-            f"step {step + 1} diverged: loss {terms['loss']:g}, gradient norm {norm:g}, lr {lr:g}; "
-            "the step was not applied",
-            hint="a smaller --lr, or a retain term; the last checkpoint is kept",
-        )
+    def _blamed(self, whom: str) -> AbstractContextManager[None]:
+        return blamed(f"{whom} failed at step {self.done + 1}")
+
+    def _arithmetic(self) -> AbstractContextManager[None]:
+        mixed = self.plan.precision == "mixed-bf16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=mixed)
+
+    def _check(self, terms: Mapping[str, float], norm: float, lr: float) -> None:
+        """Whether the step may be applied."""
+        fault = ""
+        if not all(math.isfinite(value) for value in (*terms.values(), norm)):
+            fault = f"loss {terms['loss']:g}, gradient norm {norm:g}"
+        elif "retain" in terms:
+            if self._first_retain is None:
+                self._first_retain = terms["retain"]
+            if self._first_retain > 0 and terms["retain"] > max(EXPLODED * self._first_retain, HARMLESS):
+                fault = f"retain loss {terms['retain']:.4g}, which began at {self._first_retain:.4g}"
+        if fault:
+            self._optimizer.forget()
+            raise Diverged(
+                f"step {self.done + 1} diverged: {fault}, lr {lr:g}; the step was not applied",
+                hint="a smaller --lr, or a retain term; the last checkpoint is kept",
+            )
 
     # --------------------------------------------------------------------------------------------------- probes
 
@@ -208,31 +236,37 @@ class Trainer:
         if self.probes is None or self.probe_every is None or self.probes.swept == self.done:
             return False
         if due := ends or self.done % self.probe_every == 0:
-            self.probes.sweep(self.done, self._sweep(self.probes.rows))
+            self.probes.sweep(self.done, self.sweep("forget", self.probes.rows))
         return due
 
-    def _sweep(self, rows: Sequence[int]) -> list[tuple[int, float]]:
-        """(row, mean NLL) of forget samples under the weights as they are; nothing random is drawn."""
-        items, device = [self.forget[row] for row in rows], next(self.model.parameters()).device
+    def sweep(self, name: str, rows: Sequence[int]) -> list[tuple[int, float]]:
+        """(row, mean NLL in nats per label token) of a set's samples under the weights as they are; nothing random is
+        drawn."""
+        of = self.sets[name]
+        items = [of[row] for row in rows]
         found: list[tuple[int, float]] = []
         was_training = self.model.training
         self.model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), self._arithmetic():
             for batch in by_length(items, self.plan.batch_size):
-                chosen = collate(self.forget, [rows[i] for i in batch], pad=self.pad, device=device)
-                found += _mean_nll(chosen, label_scores(self.model, chosen))
+                chosen = collate(of, [rows[i] for i in batch], pad=self.pad, device=self._device)
+                found += mean_nll(chosen, label_scores(self.model, chosen))
         self.model.train(was_training)
         return found
 
     # ---------------------------------------------------------------------------------------------------- state
 
     def state(self) -> dict[str, Tensor]:
-        """Weights, buffers and optimiser tensors, tied ones once."""
-        tensors = {f"model.{name}": p.detach() for name, p in self.model.named_parameters()}
+        """Trained weights, buffers, and the tensors of optimiser, algorithm and wrapper, tied ones once. What is not
+        trained stands in the model that the run began with."""
+        tensors = {f"model.{name}": p.detach() for name, p in self._parameters.items()}
         tensors |= {f"buffer.{name}": b for name, b in self.model.named_buffers()}
-        for name, parameter in self._parameters.items():
-            for key, value in self._optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{key}.{name}"] = value
+        tensors |= {f"optimizer.{key}": value for key, value in self._optimizer.state().items()}
+        tensors |= {f"algorithm.{key}": value for key, value in self._state.items()}
+        for key, gradient in self._kept.items():
+            tensors |= {f"wrapper.{key}.{name}": value for name, value in zip(self._parameters, gradient, strict=True)}
+        if self._first_retain is not None:
+            tensors["loop.first_retain"] = torch.tensor(self._first_retain, dtype=torch.float64)
         return tensors
 
     def load_state(self, tensors: Mapping[str, Tensor], step: int) -> None:
@@ -243,37 +277,54 @@ class Trainer:
         """
         if _shapes(tensors) != _shapes(self.state()):
             raise UnlearnkitError("the checkpoint belongs to another model", code="checkpoint")
+        own = {kind: _under(tensors, kind) for kind in ("model", "buffer", "optimizer", "algorithm", "wrapper")}
         with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                parameter.copy_(tensors[f"model.{name}"])
+            for name, parameter in self._parameters.items():
+                parameter.copy_(own["model"][name])
             for name, buffer in self.model.named_buffers():
-                buffer.copy_(tensors[f"buffer.{name}"])
-        for name, parameter in self._parameters.items():
-            state: dict[str, Any] = {
-                # AdamW keeps its step count on the CPU, and the rest where the parameter is.
-                key: tensors[f"optimizer.{key}.{name}"].to("cpu" if key == "step" else parameter.device, copy=True)
-                for key in OPTIMIZER_STATE
-                if f"optimizer.{key}.{name}" in tensors
-            }
-            if state:
-                self._optimizer.state[parameter] = state
+                buffer.copy_(own["buffer"][name])
+            for name, kept in self._state.items():
+                kept.copy_(own["algorithm"][name])
+        self._optimizer.load(own["optimizer"])
+        keys = dict.fromkeys(name.partition(".")[0] for name in own["wrapper"])
+        self._kept = {
+            key: [own["wrapper"][f"{key}.{name}"].to(p.device, copy=True) for name, p in self._parameters.items()]
+            for key in keys
+        }
+        if (first := tensors.get("loop.first_retain")) is not None:
+            self._first_retain = float(first)
         self.done = step
 
 
-def _mean_nll(batch: Batch, scores: LabelScores) -> list[tuple[int, float]]:
-    """(row, mean NLL in nats per label token) of a batch's samples."""
-    mean = scores.nll.detach().double() / scores.tokens
-    return list(zip(batch.rows, mean.tolist(), strict=True))
+def _bit_sums(parameters: Iterable[Tensor]) -> list[int]:
+    """A checksum of each tensor's bits."""
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return [int(p.detach().view(integers[p.element_size()]).sum(dtype=torch.int64)) for p in parameters]
+
+
+def _under(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a kind, without it."""
+    return {name.removeprefix(f"{kind}."): t for name, t in tensors.items() if name.startswith(f"{kind}.")}
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:
-    """Names, types and shapes of a model's tensors in a state."""
-    return {name: (t.dtype, t.shape) for name, t in state.items() if not name.startswith("optimizer.")}
-
-
-def _sizes(batches: Sequence[Batch]) -> dict[str, int]:
-    """What a term is divided by: samples and label tokens of the step."""
+    """Names, types and shapes of a model's and an algorithm's tensors in a state; the others come with the first
+    step."""
     return {
-        "sample": sum(len(b) for b in batches),
-        "token": sum(int((b.labels[:, 1:] != -100).sum()) for b in batches),
+        name: (t.dtype, t.shape) for name, t in state.items() if name.startswith(("model.", "buffer.", "algorithm."))
     }
+
+
+@contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """An exception of somebody else's code as one line that names it."""
+    try:
+        yield
+    except UnlearnkitError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UnlearnkitError(
+            f"{what}: {type(error).__name__}: {error}",
+            hint="--debug shows where; the run can be resumed",
+            code="plugin-error",
+        ) from error

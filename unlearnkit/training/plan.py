@@ -13,6 +13,12 @@ import numpy as np
 
 from unlearnkit.seeds import derive
 
+SCHEDULES = ("constant", "linear", "cosine")
+OPTIMIZERS = ("adamw", "adafactor", "sgd", "paged-adamw-8bit")
+PRECISIONS = ("fp32", "mixed-bf16", "bf16")
+"""Weights and arithmetic in float32; weights in float32 and arithmetic in bfloat16; both in bfloat16, with float32
+copies in the optimiser."""
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -29,6 +35,10 @@ class TrainingPlan:
     weight_decay: float
     max_grad_norm: float
     seed: int
+    optimizer: str = "adamw"
+    precision: str = "fp32"
+    recompute: bool = False
+    """Whether activations are computed again in the backward pass instead of kept."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -57,10 +67,11 @@ class TrainingPlan:
         """A step's rows, micro-batch by micro-batch."""
         return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
 
-    def companions(self, step: int, micro: int, size: int, n: int) -> list[int]:
-        """Rows of the retain set, of n samples, that go with a micro-batch: successive pieces of shuffled passes."""
+    def companions(self, step: int, size: int, n: int) -> list[int]:
+        """Rows of the retain set, of n samples, that go with a step of that size: successive pieces of shuffled
+        passes."""
         in_epoch = (step % self.steps_per_epoch) * self.batch_size * self.grad_accum
-        start = self.epoch(step) * self.n + in_epoch + micro * self.batch_size
+        start = self.epoch(step) * self.n + in_epoch
         cycles = range(start // n, (start + size - 1) // n + 1)
         shuffled = {c: np.random.default_rng(derive(self.seed, "retain", c)).permutation(n) for c in cycles}
         return [int(shuffled[i // n][i % n]) for i in range(start, start + size)]
@@ -88,6 +99,3 @@ def by_epoch(plan: TrainingPlan, order: Callable[[int], Sequence[int]]) -> Calla
         return plan.rows(step, orders[epoch])
 
     return rows
-
-
-SCHEDULES = ("constant", "linear", "cosine")

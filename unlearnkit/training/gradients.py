@@ -1,0 +1,114 @@
+"""One optimiser step's gradients, over all of its samples: of the whole loss, or term by term for a wrapper.
+
+Denominators are those of the step, so that accumulating small batches equals one large batch, on one process or many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from unlearnkit.contracts import Gradient, Gradients, Term
+from unlearnkit.errors import UnlearnkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+    from torch.nn import Parameter
+
+    from unlearnkit.training.step import TrainingStep
+    from unlearnkit.training.team import Team
+
+
+@dataclass
+class StepGradients(Gradients):
+    """Sweeps over the micro-batches of one step.
+
+    `micro(together)` makes the step's micro-batches anew, with forward passes shared or each set's own; `losses`
+    is the algorithm's loss, checked; `sizes(term)` says what a term is divided by.
+    """
+
+    parameters: Sequence[Parameter]
+    step: int
+    seed: int
+    state: dict[str, Gradient]
+    micro: Callable[[bool], Iterator[TrainingStep]]
+    losses: Callable[[TrainingStep], dict[str, Term]]
+    divisor: Callable[[str, Term], int]
+    team: Team
+    totals: dict[str, float] = field(default_factory=dict)
+    """The step's terms without their weights, and the "loss" with them, from the first sweep."""
+    nll: list[tuple[int, float]] = field(default_factory=list)
+    """(row, mean NLL) of forget samples, from the first sweep."""
+
+    def whole(self) -> None:
+        """The gradient of the loss, left in the parameters' `.grad`."""
+        for at, parts in self._parts(together=True):
+            torch.autograd.backward(torch.stack([term.weight * parts[name] for name, term in at.items()]).sum())
+        self._sum()
+
+    def terms(self, *names: str) -> dict[str, Gradient]:
+        found: dict[str, list[Tensor]] = {}
+        for at, parts in self._parts(together=False):
+            wanted = [name for name in at if not names or name in names]
+            for name in wanted:
+                torch.autograd.backward(at[name].weight * parts[name], retain_graph=name != wanted[-1])
+                self._harvest(found.setdefault(name, [torch.zeros_like(p) for p in self.parameters]))
+        if missing := [name for name in names if name not in found]:
+            raise UnlearnkitError(f'the loss has no term "{missing[0]}"', code="plugin-contract")
+        for gradient in found.values():
+            self.team.sum(gradient)
+        return dict(found)
+
+    @contextmanager
+    def beside(self, offset: Gradient) -> Iterator[None]:
+        before = [p.detach().clone() for p in self.parameters]
+        try:
+            with torch.no_grad():
+                for parameter, move in zip(self.parameters, offset, strict=True):
+                    parameter.add_(move)
+            yield
+        finally:
+            with torch.no_grad():
+                for parameter, old in zip(self.parameters, before, strict=True):
+                    parameter.copy_(old)
+
+    def dot(self, one: Gradient, other: Gradient) -> float:
+        return self.team.total(sum(float((a.double() * b.double()).sum()) for a, b in zip(one, other, strict=True)))
+
+    def use(self, gradient: Gradient) -> None:
+        """Leave a gradient in the parameters' `.grad`."""
+        for parameter, value in zip(self.parameters, gradient, strict=True):
+            parameter.grad = value
+
+    def _parts(self, *, together: bool) -> Iterator[tuple[dict[str, Term], dict[str, Tensor]]]:
+        """(terms, their shares of the step's values) of each micro-batch; notes what the first sweep finds."""
+        first = not self.totals
+        for micro in self.micro(together):
+            at = self.losses(micro)
+            parts = {name: term.values.sum() / self.divisor(name, term) for name, term in at.items()}
+            if first:
+                for name, part in parts.items():
+                    self._count(name, float(part.detach()))
+                    self._count("loss", at[name].weight * float(part.detach()))
+                self.nll += micro.found()
+            yield at, parts
+        if first:
+            self.totals, self.nll = self.team.merge(self.totals, self.nll)
+
+    def _count(self, name: str, value: float) -> None:
+        self.totals[name] = self.totals.get(name, 0.0) + value
+
+    def _harvest(self, into: list[Tensor]) -> None:
+        for parameter, total in zip(self.parameters, into, strict=True):
+            if parameter.grad is not None:
+                total.add_(parameter.grad)
+                parameter.grad = None
+
+    def _sum(self) -> None:
+        self.team.sum([p.grad for p in self.parameters if p.grad is not None])
