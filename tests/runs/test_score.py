@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,13 @@ import pytest
 import torch
 
 from unlearnkit.data.samples import DataSpec
-from unlearnkit.errors import BadInput
+from unlearnkit.errors import BadInput, Interrupted
 from unlearnkit.runs import score as use_case
 from unlearnkit.runs.identity import environment
 from unlearnkit.runs.resume import resume
 from unlearnkit.runs.score import ScoreReport, score
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.scorers.mrd import MRD
 
 OPTIONS = {"draws": 3}
 
@@ -194,6 +197,56 @@ def half_done(place: Workplace, model: str, forget: DataSpec, monkeypatch: pytes
         patch.setattr(place.store, "put_block", put_two)
         scored(place, model, forget)
     return place.store.run("@last").id
+
+
+def test_a_run_is_there_while_its_scorer_chooses(
+    place: Workplace, model: str, forget: DataSpec, monkeypatch: pytest.MonkeyPatch
+):
+    """A second process is told of the first, and what is killed there goes on under its own name."""
+    choose, said = MRD.settle, []
+
+    def interrupted(scorer: MRD, bench: Any) -> Any:
+        run = place.store.run("@last")
+        claim = [sys.executable, "-c", CLAIM, place.settings.store, run.id]
+        said.append(subprocess.run(claim, check=True, capture_output=True, text=True).stdout)
+        choose(scorer, bench)
+        raise KeyboardInterrupt
+
+    options = {"draws": 2, "sigma": "auto"}
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as stop:
+        patch.setattr(MRD, "settle", interrupted)
+        scored(place, model, forget, **options)
+    run = place.store.run("@last")
+    assert said == ["busy\n"]
+    assert (run.status, run.series, stop.value.hint) == ("interrupted", None, f"unlearnkit resume {run.id}")
+    found = resume(place, run.id)
+    assert (found.run, found.computed) == (run.id, 5)
+    assert place.store.run(run.id).series is not None
+    assert scored(place, model, forget, **options) == replace(found, computed=0, from_store=5)
+
+
+CLAIM = """
+import sys
+from unlearnkit.errors import UnlearnkitError
+from unlearnkit.store import Store
+
+with Store.open(sys.argv[1]) as store:
+    try:
+        store.claim(sys.argv[2])
+    except UnlearnkitError as error:
+        print(error.code)
+"""
+
+
+def test_what_was_chosen_is_read_and_not_chosen_again(
+    place: Workplace, model: str, forget: DataSpec, monkeypatch: pytest.MonkeyPatch
+):
+    few = scored(place, model, forget, draws=2, sigma="auto")
+    monkeypatch.setattr(MRD, "settle", None)
+    more = scored(place, model, forget, draws=3, sigma="auto")
+    assert (more.settled, more.found, more.from_store) == (few.settled, few.found, 5)
+    fixed = scored(place, model, forget, draws=3, sigma=few.settled["sigma"])
+    assert (fixed.computed, fixed.settled, values(fixed)) == (0, {}, values(more))
 
 
 def test_a_run_is_gone_on_with_in_its_own_environment_or_inexactly(

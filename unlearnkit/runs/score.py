@@ -270,16 +270,19 @@ def _run(
     measuring: Callable[[Scorer], Measuring],
     parent: str | None,
 ) -> ScoreReport:
-    settled = _settle(place, task, bench)
-    scorer = replace(task.scorer, **settled.options)  # type: ignore[type-var]
-    run, series = _run_of(place, task, scorer, settled, asked, parent)
-    place.check_same(run)
+    draft = _draft(place, task, asked, parent)
+    place.check_same(draft)
     task.inputs.record(place)
-    run, _ = place.store.begin(run)
+    run, _ = place.store.begin(draft)
     if run.state == "complete":
         return _report(place, task, run, computed=0)
-    ledger = Ledger(place.store, series, scorer, len(task.work.plan))
     with place.working(run) as held:
+        settled = _settle(place, task, bench)
+        scorer = replace(task.scorer, **settled.options)  # type: ignore[type-var]
+        series = digest("score", _determines(place, task, scorer))
+        chosen = {"settled": dict(settled.options), "found": dict(settled.found)}
+        run = place.store.settle(run.id, series, {**run.config, **chosen})
+        ledger = Ledger(place.store, series, scorer, len(task.work.plan))
         computed = 0
         if ledger.missing():
             beat = partial(place.store.beat, run.id)
@@ -307,13 +310,12 @@ def _run(
 
 
 def _settle(place: Workplace, task: ScoreTask, bench: Callable[[], Bench]) -> Settled:
-    """Options that the scorer chooses by itself, chosen once for these weights and samples."""
+    """Options that the scorer chooses by itself, chosen once for these weights and samples whatever the draws."""
     if not task.scorer.unsettled:
         return Settled({})
     key = digest("settle", _determines(place, task, task.scorer))
     if place.store.calibration(key) is None:
-        with place.stop.listening():
-            chosen = task.scorer.settle(bench())
+        chosen = task.scorer.settle(bench())
         place.store.put_calibration(key, {"options": dict(chosen.options), "found": dict(chosen.found)})
     kept = place.store.calibration(key)
     assert kept is not None
@@ -364,38 +366,28 @@ def _installed(name: str) -> bool:
         return False
 
 
-def _run_of(
-    place: Workplace, task: ScoreTask, scorer: Scorer, settled: Settled, asked: Mapping[str, Any], parent: str | None
-) -> tuple[records.Run, str]:
-    """The run as it would be new, and the key of its draws."""
+def _draft(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent: str | None) -> records.Run:
+    """The run as it would be new. What the scorer chooses by itself follows from what identifies it, so a run is there
+    before anything is chosen."""
     options = options_of(task.scorer)
-    series = digest("score", _determines(place, task, scorer))
-    return (
-        records.Run(
-            id=new_id(),
-            kind="score",
-            identity=digest(series, options),
-            state="created",
-            method=task.scorer_name,
-            model=task.weights,
-            datasets={role: task.inputs.sets[role].fingerprint for role in (task.role, *scorer.sets)},
-            config={
-                "request": dict(asked),
-                "options": options,
-                "settled": dict(settled.options),
-                "found": dict(settled.found),
-                "template": task.inputs.template.kind,
-                "shards": [
-                    [task.samples.samples[row].id for batch in shard for row in batch] for shard in task.work.plan
-                ],
-            },
-            environment=place.environment(),
-            argv=place.argv,
-            seed=task.seed,
-            parent=parent,
-            series=series,
-        ),
-        series,
+    return records.Run(
+        id=new_id(),
+        kind="score",
+        identity=digest(digest("score", _determines(place, task, task.scorer)), options),
+        state="created",
+        method=task.scorer_name,
+        model=task.weights,
+        datasets={role: task.inputs.sets[role].fingerprint for role in (task.role, *task.scorer.sets)},
+        config={
+            "request": dict(asked),
+            "options": options,
+            "template": task.inputs.template.kind,
+            "shards": [[task.samples.samples[row].id for batch in shard for row in batch] for shard in task.work.plan],
+        },
+        environment=place.environment(),
+        argv=place.argv,
+        seed=task.seed,
+        parent=parent,
     )
 
 

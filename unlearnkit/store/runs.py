@@ -76,6 +76,13 @@ class Runs(Base):
             )
             return self._by_id(connection, run_id)
 
+    def settle(self, run_id: str, series: str, config: Mapping[str, Any]) -> Run:
+        """Write down what a run found out before its work began: the draws that it reduces, and its configuration with
+        what was chosen."""
+        with self._write() as connection:
+            self._update(connection, run_id, series=series, config=dict(config))
+            return self._by_id(connection, run_id)
+
     def beat(self, run_id: str) -> None:
         """Show that the run is being worked on; needed only where another host may look."""
         with self._write() as connection:
