@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from unlearnkit.contracts import Bench, Score, Scorer, Unit
-from unlearnkit.errors import UnlearnkitError
+from unlearnkit.errors import BadInput, UnlearnkitError
 from unlearnkit.progress import SILENT
 from unlearnkit.scorers.mrd import MRD
 from unlearnkit.scoring import Crew, Ledger, ModelBench, Work, here, measure
@@ -130,6 +130,13 @@ def test_killed_workers_cost_their_own_unit_and_no_bit(kills: int, alone: Blocks
 # ------------------------------------------------------------------------------------------------- what goes wrong
 
 
+class Choosy(BadInput):
+    """An error that its message alone does not make again."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(f"{message} in {where}", hint="elsewhere", code="choosy")
+
+
 @dataclass
 class Trouble(Scorer):
     """Gives its process's number for every sample, and does what it is told to."""
@@ -146,6 +153,8 @@ class Trouble(Scorer):
                     raise UnlearnkitError("the scorer's own words", hint="its hint", code="its-code")
                 if self.what == "any":
                     raise ZeroDivisionError("by nothing")
+                if self.what == "choosy":
+                    raise Choosy("not", "here")
                 if self.what == "exit":
                     os._exit(7)
                 if self.what == "warn":
@@ -177,6 +186,12 @@ def test_a_scorer_s_own_error_comes_as_it_is(context: Any):
         "its-code",
     )
     assert "in measure" in str(caught.value.__cause__), "where it came from is told too"
+
+
+def test_an_error_of_a_class_of_its_own_comes_as_the_kind_that_it_is(context: Any):
+    with pytest.raises(BadInput) as caught:
+        trouble("choosy", context)
+    assert (caught.value.message, caught.value.hint, caught.value.code) == ("not in here", "elsewhere", "choosy")
 
 
 @pytest.mark.parametrize(("what", "said"), [("any", "ZeroDivisionError: by nothing"), ("exit", "ended with code 7")])

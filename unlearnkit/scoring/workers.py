@@ -38,10 +38,26 @@ ENDING = 5.0
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a worker cannot go on."""
+    """Why a worker cannot go on, in words: an exception of somebody else's class may not survive being sent."""
 
-    error: UnlearnkitError
+    kind: type[UnlearnkitError]
+    message: str
+    hint: str | None
+    code: str
     trace: str
+
+    @classmethod
+    def by(cls, error: BaseException) -> Failed:
+        trace = traceback.format_exc()
+        if not isinstance(error, UnlearnkitError):
+            text = f"a worker failed: {type(error).__name__}: {error}"
+            return cls(UnlearnkitError, text, None, "worker", trace)
+        kind = next(base for base in type(error).__mro__ if base.__module__ == UnlearnkitError.__module__)
+        return cls(kind, error.message, error.hint, error.code, trace)
+
+    @property
+    def error(self) -> UnlearnkitError:
+        return self.kind(self.message, hint=self.hint, code=self.code)
 
 
 @dataclass(frozen=True)
@@ -170,9 +186,7 @@ def _work(channel: Connection, begin: Begin) -> None:
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return  # dismissed
         except BaseException as error:
-            text = f"a worker failed: {type(error).__name__}: {error}"
-            told = error if isinstance(error, UnlearnkitError) else UnlearnkitError(text, code="worker")
-            channel.send(Failed(told, traceback.format_exc()))
+            channel.send(Failed.by(error))
 
 
 def _end_with_parent() -> None:
