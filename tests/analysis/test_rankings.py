@@ -30,6 +30,16 @@ def test_methods_that_differ_alike_on_all_samples_agree_as_much_by_chance():
     assert all((a.tau, a.by_chance, a.as_low) == (1, 1, 1) for a in found)
 
 
+def test_what_no_random_part_shows_is_rare_but_not_impossible():
+    """Six methods whose order on one half is reversed, faintly, on the other: no random half does that, and this one is
+    a half too."""
+    rng = np.random.default_rng(3)
+    slopes = np.linspace(-1, 1, 6)[:, None]
+    values = np.hstack([slopes, -0.2 * slopes]).repeat(20, axis=1) + rng.normal(scale=0.01, size=(6, 40))
+    reversed_ = agreements_by_chance(values, [np.arange(20), np.arange(20, 40)])[0]
+    assert (reversed_.tau, reversed_.as_low) == (-1, 1 / 1001)
+
+
 def test_a_swap_that_the_parts_make_is_rarer_by_chance():
     """One method is good on the first half, the other on the second: random halves do not show that."""
     rng = np.random.default_rng(2)

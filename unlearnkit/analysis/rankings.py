@@ -21,8 +21,9 @@ DRAWS = 1000
 class Agreement:
     """Kendall's τ_b of the rankings of methods on two parts, named by their index; −1 is the whole.
 
-    `by_chance` is its mean over random parts, `as_low` the share of random parts that agree as little or less. None
-    where all methods tie on a part."""
+    `by_chance` is its mean over random parts, `as_low` the share of parts that agree as little or less, these and n
+    random ones: (k + 1) / (n + 1), as a permutation test has it (Phipson and Smyth, 2010). None where all methods tie on
+    a part."""
 
     one: int
     other: int
@@ -59,7 +60,8 @@ def agreements_by_chance(values: np.ndarray, parts: Sequence[np.ndarray], seed: 
         if np.isnan(tau) or len(defined) == 0:
             found.append(Agreement(a, name, None))
         else:
-            found.append(Agreement(a, name, tau, float(defined.mean()), float((defined <= tau + 1e-12).mean())))
+            as_low = ((defined <= tau + 1e-12).sum() + 1) / (len(defined) + 1)
+            found.append(Agreement(a, name, tau, float(defined.mean()), float(as_low)))
     return found
 
 

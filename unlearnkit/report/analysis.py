@@ -176,7 +176,7 @@ def _comparison(found: BiasReport, compared: Comparison) -> Iterator[Sheet]:
     for row in compared.rows:
         sheet.add(row.label, *(f"{figure(v)} ({r:g})" for v, r in zip(row.figures, row.ranks, strict=True)))
     yield sheet
-    chance = "; by chance: its mean between random thirds; as low: share of those that agree no more"
+    chance = "; by chance: its mean between random thirds; as low: share of those, and these, that agree no more"
     more = (number("by chance"), number("as low")) if by_thirds else ()
     agreement = Sheet(
         "do the rankings agree?",
@@ -184,7 +184,7 @@ def _comparison(found: BiasReport, compared: Comparison) -> Iterator[Sheet]:
         note=f"τ: Kendall's τ_b, 1 the same ranking, −1 its reverse{chance if by_thirds else ''}",
     )  # fmt: skip
     for a in compared.agreements:
-        share = "–" if a.as_low is None else f"{a.as_low:.0%}"
+        share = "–" if a.as_low is None else f"{a.as_low:.1%}"
         cells = (signed(a.by_chance), share) if by_thirds else ()
         agreement.add(f"{compared.name(a.one)}, {compared.name(a.other)}", signed(a.tau), *cells)
     yield agreement
