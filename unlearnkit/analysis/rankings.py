@@ -22,8 +22,8 @@ class Agreement:
     """Kendall's τ_b of the rankings of methods on two parts, named by their index; −1 is the whole.
 
     `by_chance` is its mean over random parts, `as_low` the share of parts that agree as little or less, these and n
-    random ones: (k + 1) / (n + 1), as a permutation test has it (Phipson and Smyth, 2010). None where all methods tie on
-    a part."""
+    random ones: (k + 1) / (n + 1), as a permutation test has it (Phipson and Smyth, 2010). None where all methods tie
+    on a part."""
 
     one: int
     other: int

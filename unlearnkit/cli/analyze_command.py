@@ -23,7 +23,13 @@ def command() -> None:
 
 seed_option = click.option("--seed", type=SEED, default=0, show_default=True, help="Of the resamples.")
 by_options = options(
-    click.option("--by", default="mrd", show_default=True, metavar="SCORER", help="The newest scores of this scorer."),
+    click.option(
+        "--by",
+        default="mrd",
+        show_default=True,
+        metavar="SCORER",
+        help="The most reliable scores of this scorer.",
+    ),
     click.option("--scores", metavar="RUN", help="The scores of this run instead."),
 )
 

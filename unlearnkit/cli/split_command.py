@@ -23,7 +23,9 @@ unlearnkit split tofu:forget10 --scores 01JZ7Q --bins 5 --out fifths
 )
 @click.argument("data", metavar="DATA")
 @click.option("--split", metavar="NAME", help="Split of a folder or hub data set.")
-@click.option("--by", default="mrd", show_default=True, metavar="SCORER", help="The newest scores of this scorer.")
+@click.option(
+    "--by", default="mrd", show_default=True, metavar="SCORER", help="The most reliable scores of this scorer."
+)
 @click.option("--model", metavar="MODEL", help="Under this model: a folder, a hub name, gguf:FILE or run:ID.")
 @click.option("--scores", metavar="RUN", help="The scores of this run instead.")
 @click.option("--bins", type=Number(int, ge=2, le=1_000_000), default=3, show_default=True, help="Parts to write.")

@@ -40,6 +40,15 @@ def claim(scored: Scored) -> str:
     return f"high {scored.name} is {scored.high_means} to forget, by the claim of {scored.source}"
 
 
+def origin(scored: Scored) -> str:
+    """The run of the scores, and why it is that one where there were several."""
+    if scored.among == 1:
+        return f"run {scored.run.id}"
+    known = scored.reliability
+    why = "newest" if known is None else f"most reliable ({known:.2f})"
+    return f"run {scored.run.id}, the {why} of {scored.among}"
+
+
 # --------------------------------------------------------------------------------------------------------- difficulty
 
 
@@ -126,7 +135,8 @@ def samples_tables(found: SamplesReport, show: int) -> list[Sheet]:
     sheet = Sheet(
         f"what goes with {found.scored.name} of {found.label} under {found.model}, n={len(found.samples)}",
         label("feature"), number("ρ"), fixed("95 %"), number("given length"), number(low), number(high),
-        note=f"Spearman's ρ, 95 % percentile bootstrap; medians of the {low} and {high} third. {claim(found.scored)}",
+        note=f"Spearman's ρ, 95 % percentile bootstrap; medians of the {low} and {high} third. "
+        f"Scores of {origin(found.scored)}; {claim(found.scored)}",
     )  # fmt: skip
     for f in found.features:
         cells = (signed(f.rho.value), _range(f.rho), signed(f.given_length.value))
@@ -169,7 +179,7 @@ def _comparison(found: BiasReport, compared: Comparison) -> Iterator[Sheet]:
     )
     note = (
         f"{what}: mean {found.metric}, {found.direction} is better, rank in brackets, seeds averaged. "
-        f"Parts by {compared.scored.name}, run {compared.scored.run.id}; {claim(compared.scored)}."
+        f"Parts by {compared.scored.name}, {origin(compared.scored)}; {claim(compared.scored)}."
     )
     heads = (number(f"{shorten(part.name, NAME_WIDTH + 6)}\nn={part.n}") for part in compared.parts)
     sheet = Sheet(f"{KINDS[compared.kind]}, unlearned from {compared.model}", label("method"), *heads, note=note)
@@ -197,7 +207,8 @@ def split_table(found: SplitReport) -> Sheet:
     """The files that were written."""
     sheet = Sheet(
         f"by {found.scored.name}, run {found.scored.run.id}",
-        text("file"), number("rows"), number("lowest"), number("highest"), note=claim(found.scored),
+        text("file"), number("rows"), number("lowest"), number("highest"),
+        note=f"scores of {origin(found.scored)}; {claim(found.scored)}",
     )  # fmt: skip
     for part in (*found.bins, *filter(None, [found.unscored_file])):
         sheet.add(str(part.file), str(part.rows), significant(part.low), significant(part.high))

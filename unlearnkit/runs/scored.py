@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,13 +28,21 @@ THIRDS = {
 @dataclass(frozen=True)
 class Scored:
     """A score run with its values by sample, None where undefined. `name` is the scorer's, and what was asked of it
-    that is not its default; `high_means` and `source` are its claim, and whose."""
+    that is not its default; `high_means` and `source` are its claim, and whose. `among` counts the runs that it was
+    chosen from."""
 
     run: records.Run
     name: str
     high_means: str
     source: str
     values: Mapping[str, float | None]
+    among: int = 1
+
+    @property
+    def reliability(self) -> float | None:
+        """Of its ranking, as stored; None for a measure without noise, and where it is not known."""
+        known: float | None = self.run.summary.get("reliability")
+        return known
 
     @property
     def defined(self) -> dict[str, float]:
@@ -86,8 +95,8 @@ def all_scored(place: Workplace, weights: str, samples: Collection[str]) -> list
 def choose_scored(
     place: Workplace, *, by: str = "mrd", run: str | None = None, weights: str | None = None, data: Collection[str] = ()
 ) -> Scored:
-    """The scores to go by: the run that was named; else, of the runs of a scorer, the newest of those that cover most
-    of `data`, under the model of these weights where they are given.
+    """The scores to go by: the run that was named; else, of the runs of a scorer that cover most of `data`, the most
+    reliable one, under the model of these weights where they are given. Of equals it is the newest.
 
     Raises:
         NotFound: code `scores`, where the store holds none.
@@ -102,9 +111,11 @@ def choose_scored(
     place.plugins.resolve("scorer", by)  # a name with a mistake in it is told as such
     mine = [r for r in _complete(place) if r.method == by and (weights is None or _holds_for(place, r, weights))]
     candidates = [(len(wanted & s.defined.keys()), s) for s in (scored(place, r) for r in mine)]
-    covered, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
-    if best is not None and (covered or not wanted):
-        return best
+    most = max((covered for covered, _ in candidates), default=0)
+    fitting = [s for covered, s in candidates if covered == most and (covered or not wanted)]
+    if fitting:
+        best = max(fitting, key=lambda s: -math.inf if s.reliability is None else s.reliability)
+        return replace(best, among=len(fitting))
     model = None if weights is None else store.model(weights)
     of = f"{' of these samples' if wanted else ''}{f' under {model.source}' if model else ''}"
     raise NotFound(

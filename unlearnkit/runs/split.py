@@ -73,7 +73,7 @@ def split(
     stands in several rows is one sample, and its rows stay together.
 
     Args:
-        by, scores, model: the scores: a run, or the newest of a scorer under a model. They must be in the store.
+        by, scores, model: the scores: a run, or the most reliable of a scorer under a model. They must be in the store.
         out: folder for the files, made where it is not there.
         unscored: write rows without a score to `NAME-unscored.jsonl`; else they are left out.
         force: replace files that are there.

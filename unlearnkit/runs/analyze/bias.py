@@ -139,7 +139,7 @@ def bias(
         runs: unlearning runs, or evaluations of theirs; by default all that are complete. Of a run's evaluations on the
             same set the newest counts.
         metric: one that says which way is better on the forget set.
-        by, scores: what difficulty is read from: the newest scores of a scorer, or those of a run.
+        by, scores: what difficulty is read from: the most reliable scores of a scorer, or those of a run.
         seed: of the random parts that thirds are held against.
 
     Raises:

@@ -91,7 +91,7 @@ def samples(
     """Hold a set's scores against every other measure that the store has of it.
 
     Args:
-        by, scores, model: the scores: a run, or the newest of a scorer, of a model where one is named.
+        by, scores, model: the scores: a run, or the most reliable of a scorer, of a model where one is named.
         data: where texts are read that the store does not hold; found by content, whatever else is in there.
         seed: of the resamples behind the intervals.
 
