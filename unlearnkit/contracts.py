@@ -199,9 +199,9 @@ class Algorithm(ABC):
         trained weights is kept. A log-probability of a sample needs none: it is an anchor."""
         return False
 
-    def trains(self, parameter: str) -> bool:
+    def trains(self, parameter: str, model: nn.Module) -> bool:
         """Whether a parameter, by its name in the model, is trained; others get no gradient."""
-        del parameter
+        del parameter, model
         return True
 
     def begin(self, model: nn.Module, seed: int) -> dict[str, Tensor]:

@@ -92,7 +92,7 @@ def step(
     reference = tiny_model(seed=1)
     with torch.no_grad():
         anchors = {name: label_scores(reference, batches[name]).nll for name in algorithm.anchors}
-    start = {name: p.detach() for name, p in reference.named_parameters() if algorithm.trains(name)}
+    start = {name: p.detach() for name, p in reference.named_parameters() if algorithm.trains(name, reference)}
     return TrainingStep(
         model=model,
         batches=batches,

@@ -87,7 +87,7 @@ class Trainer:
         if self.plan.recompute:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and self.algorithm.trains(name))
+            parameter.requires_grad_(parameter.requires_grad and self.algorithm.trains(name, self.model))
         self._parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         if not self._parameters:
             raise UnlearnkitError(f"{self.name} trains no parameter of this model", code="nothing-trained")
