@@ -183,6 +183,13 @@ class Algorithm(ABC):
     recommended_sampler: ClassVar[str] = "uniform"
     """The sampler that did best with it in a published comparison; shown, never chosen for the user."""
 
+    rate: ClassVar[float] = 0.02
+    """Learning rate times the model's width (hidden size), where no rate is given. With Adam the rate that suits falls
+    as the width grows (arXiv 2203.03466), so one number serves models of different sizes."""
+
+    epochs: ClassVar[int] = 5
+    """Passes over the forget set, where no length is given."""
+
     @property
     def uses_retain(self) -> bool:
         """Whether a step reads retain samples; where not, none are fetched or encoded."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from unlearnkit.algorithms.ga import GA
 from unlearnkit.algorithms.graddiff import GradDiff
 from unlearnkit.checks import checked_order, checked_terms
 from unlearnkit.contracts import Pool, Term
@@ -67,7 +67,7 @@ def test_only_a_sampler_that_draws_for_every_step_may_end_training():
 
 
 def test_a_retain_term_without_retain_samples():
-    step = replace(STEP, retain=None)
+    step = material.step(GA())
     with pytest.raises(UnlearnkitError, match="a term 'retain'"):
         checked_terms("mine", {"forget": GOOD, "retain": GOOD}, step)
 

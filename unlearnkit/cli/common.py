@@ -158,24 +158,31 @@ plugin_options = click.option(
 inexact_option = click.option("--inexact", is_flag=True, help="Go on even where the bits cannot be the same.")
 
 
-def training_options(default_lr: float) -> Decorator:
-    """Length, speed and place of a training run."""
+def training_options(lr: str, epochs: str) -> Decorator:
+    """Length, speed and place of a training run; `lr` and `epochs` say what stands for those that are not given."""
     from unlearnkit.cli.params import NOT_NEGATIVE, POSITIVE, SHARE
+    from unlearnkit.training.words import OPTIMIZERS, PRECISIONS, SCHEDULES
 
     return options(
-        click.option("--epochs", type=WHOLE, help="Passes over the first set (default 5, or what --max-steps needs)."),
+        click.option("--epochs", type=WHOLE, help=f"Passes over the first set (default: {epochs})."),
         click.option("--max-steps", type=WHOLE, help="Stop after so many optimiser steps."),
-        click.option("--lr", type=POSITIVE, default=default_lr, show_default=True, help="Learning rate."),
+        click.option("--lr", type=POSITIVE, help=f"Learning rate (default: {lr})."),
         click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass."),
         click.option("--grad-accum", type=WHOLE, default=1, show_default=True, help="Forward passes in a step."),
         click.option(
-            "--schedule", type=click.Choice(["constant", "linear", "cosine"]), default="constant", show_default=True,
+            "--schedule", type=click.Choice(SCHEDULES), default="constant", show_default=True,
             help="How the learning rate falls.",
         ),
         click.option("--warmup", type=SHARE, default=0.0, show_default=True, help="Share of steps that warm up."),
-        click.option("--weight-decay", type=NOT_NEGATIVE, default=0.01, show_default=True, help="AdamW's."),
+        click.option("--weight-decay", type=NOT_NEGATIVE, default=0.01, show_default=True, help="Of all weights."),
         click.option("--max-grad-norm", type=NOT_NEGATIVE, default=1.0, show_default=True, help="0: no clipping."),
         click.option("--seed", type=SEED, default=0, show_default=True, help="Of order and dropout."),
+        click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="The optimiser (default: adamw)."),
+        click.option(
+            "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
+            help="Of weights and arithmetic; mixed-bf16 has fp32 weights, bf16 keeps fp32 copies in the optimiser.",
+        ),
+        click.option("--gradient-checkpointing", is_flag=True, help="Less memory, a third more time."),
         click.option("--checkpoint-every", type=WHOLE, help="Steps between checkpoints (default: every 2 minutes)."),
         click.option("--out", metavar="FOLDER", help="Where the model goes (default: a folder named after the run)."),
         click.option("--force", is_flag=True, help="Replace what is in --out."),
@@ -184,7 +191,7 @@ def training_options(default_lr: float) -> Decorator:
 
 SCHEDULE_KEYS = (
     "epochs", "max_steps", "lr", "batch_size", "grad_accum", "schedule", "warmup", "weight_decay", "max_grad_norm",
-    "seed", "checkpoint_every",
+    "seed", "optimizer", "precision", "gradient_checkpointing", "checkpoint_every",
 )  # fmt: skip
 
 

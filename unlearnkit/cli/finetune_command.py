@@ -32,7 +32,7 @@ unlearnkit finetune --model my-base --data retain.jsonl --out retain-only
 )
 @model_option
 @click.option("--data", required=True, multiple=True, metavar="DATA", help="What to learn; repeatable.")
-@training_options(default_lr=1e-5)
+@training_options(lr="1e-5", epochs="5, or what --max-steps needs")
 @template_options
 @data_options
 def command(place: Workplace, screen: Output, data: tuple[str, ...], **arguments: Any) -> None:

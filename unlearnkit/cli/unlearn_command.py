@@ -54,7 +54,11 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl 
     metavar="KEY=VALUE",
     help="An option of the sampler.",
 )
-@training_options(default_lr=1e-5)
+@click.option("--wrapper", metavar="NAME", help="What is made of the algorithm's gradients: gru, ngdiff, sam, soul.")
+@click.option(
+    "-w", "--wrapper-option", "wrapper_option", multiple=True, metavar="KEY=VALUE", help="An option of the wrapper."
+)
+@training_options(lr="the algorithm's, for the model's width", epochs="the algorithm's, or what --max-steps needs")
 @click.option(
     "--probe-every",
     type=WHOLE,
@@ -79,7 +83,7 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl 
 @data_options
 def command(
     place: Workplace, screen: Output, forget: str, retain: str | None, plugin: str,
-    option: tuple[str, ...], sampler_option: tuple[str, ...], **arguments: Any,
+    option: tuple[str, ...], sampler_option: tuple[str, ...], wrapper_option: tuple[str, ...], **arguments: Any,
 ) -> None:  # fmt: skip
     """Take a forget set out of a model; writes a transformers folder and a record of every step.
 
@@ -98,6 +102,7 @@ def command(
         algorithm=plugin,
         options=options,
         sampler_options=sampler_options,
+        wrapper_options=key_values("-w", wrapper_option),
         schedule=schedule,
         **arguments,
     )

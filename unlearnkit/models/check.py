@@ -35,6 +35,7 @@ class Checked:
     parameters: int
     context: int | None
     vocab: int
+    width: int
 
 
 def check_folder(folder: Path) -> Checked:
@@ -62,10 +63,10 @@ def check_folder(folder: Path) -> Checked:
     for tensor in tensors:
         if tensor.name.endswith("weight") and tensor.dtype not in FLOATS:
             raise _quantised(folder, f"{tensor.name} is stored as {tensor.dtype}")
-    vocab = _check_sizes(config, tensors, folder)
+    vocab, width = _check_sizes(config, tensors, folder)
     _check_tokenizer(folder, vocab)
     parameters = sum(tensor.elements for tensor in tensors if tensor.dtype in FLOATS)
-    return Checked(config, tensors, architecture, parameters, _size(config, _CONTEXT, folder), vocab)
+    return Checked(config, tensors, architecture, parameters, _size(config, _CONTEXT, folder), vocab, width)
 
 
 def check_exists(folder: Path) -> None:
@@ -142,8 +143,8 @@ def _size(config: dict[str, Any], keys: tuple[str, ...], folder: Path) -> int | 
     return value
 
 
-def _check_sizes(config: dict[str, Any], tensors: tuple[StoredTensor, ...], folder: Path) -> int:
-    """The vocabulary, once layers, hidden size and vocabulary are seen to be those of the tensors."""
+def _check_sizes(config: dict[str, Any], tensors: tuple[StoredTensor, ...], folder: Path) -> tuple[int, int]:
+    """Vocabulary and hidden size, once layers, hidden size and vocabulary are seen to be those of the tensors."""
     layers, hidden = _size(config, _LAYERS, folder), _size(config, _HIDDEN, folder)
     vocab = _size(config, ("vocab_size",), folder)
     if vocab is None:
@@ -151,15 +152,16 @@ def _check_sizes(config: dict[str, Any], tensors: tuple[StoredTensor, ...], fold
     # Not equal: some models keep a further layer in the file that is only used to train.
     stored_layers = 1 + max((_layer(tensor.name) for tensor in tensors), default=-1)
     problem = None
+    embeddings = [tensor.shape for tensor in tensors if len(tensor.shape) == 2 and tensor.shape[0] == vocab]
     if layers is not None and layers > stored_layers:
         problem = f"{layers:,} layers, the weights have {stored_layers:,}"
     elif hidden is not None and not any(hidden in tensor.shape for tensor in tensors):
         problem = f"a hidden size of {hidden:,}, which no tensor of the weights has"
-    elif not any(len(tensor.shape) == 2 and tensor.shape[0] == vocab for tensor in tensors):
+    elif not embeddings:
         problem = f"a vocabulary of {vocab:,}, which no embedding of the weights has"
     if problem:
         raise UnlearnkitError(f"{folder / 'config.json'} asks for {problem}", code="model-config")
-    return vocab
+    return vocab, hidden if hidden is not None else embeddings[0][1]
 
 
 def _layer(name: str) -> int:

@@ -20,7 +20,7 @@ class ModelSource:
 
     `label` is what was typed, `folder` holds it in transformers' format with safetensors. `parameters` counts
     stored floating-point numbers (a tied one once), `context` is in tokens, `vocab` is the number of
-    embeddings.
+    embeddings and `width` the size of a hidden state.
     """
 
     label: str
@@ -30,6 +30,7 @@ class ModelSource:
     parameters: int
     context: int | None
     vocab: int
+    width: int
 
 
 def resolve(source: str, *, allow_download: bool = False, cache_dir: Path | None = None) -> ModelSource:
@@ -55,6 +56,7 @@ def resolve(source: str, *, allow_download: bool = False, cache_dir: Path | None
         parameters=checked.parameters,
         context=checked.context,
         vocab=checked.vocab,
+        width=checked.width,
     )
 
 

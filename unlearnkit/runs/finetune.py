@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from unlearnkit import training
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
 from unlearnkit.runs.card import finetuning_card
@@ -16,6 +17,7 @@ from unlearnkit.store import new_id, records
 from unlearnkit.version import __version__
 
 DEFAULT_EPOCHS = 5
+DEFAULT_LR = 1e-5
 
 
 def finetune(
@@ -41,10 +43,10 @@ def finetune(
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
     now = place.environment()
     encoded = [item for role in inputs.sets for item in inputs.encoded[role]]
-    plan = schedule.plan(len(encoded), default_epochs=DEFAULT_EPOCHS)
+    plan = schedule.plan(len(encoded), lr=DEFAULT_LR, epochs=DEFAULT_EPOCHS)
     fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
     determines = {
-        "kit": __version__,
+        "kit": [__version__, training.VERSION],
         "model": source.fingerprint,
         "data": list(fingerprints.values()),
         "template": inputs.template.fingerprint,

@@ -14,7 +14,8 @@ from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
 from unlearnkit.models import check_out, save_model
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import records
-from unlearnkit.training.plan import SCHEDULES, TrainingPlan
+from unlearnkit.training.plan import TrainingPlan
+from unlearnkit.training.words import LOOKED_AT, PRECISIONS, SCHEDULES, check_optimizer
 
 if TYPE_CHECKING:
     from unlearnkit.runs.inputs import Inputs
@@ -33,7 +34,8 @@ class Schedule:
 
     epochs: int | None = None
     max_steps: int | None = None
-    lr: float = 1e-5
+    lr: float | None = None
+    """None: the method's own, for the model's width."""
     batch_size: int = 8
     grad_accum: int = 1
     schedule: str = "constant"
@@ -41,6 +43,10 @@ class Schedule:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     seed: int = 0
+    optimizer: str | None = None
+    """None: adamw, or what a wrapper is made for."""
+    precision: str = "fp32"
+    gradient_checkpointing: bool = False
     checkpoint_every: int | None = None
     """Steps between checkpoints; None: every two minutes. Does not change a result."""
 
@@ -52,7 +58,7 @@ class Schedule:
         for name, value in at_least_one.items():
             if value is not None and not 1 <= value <= 1_000_000_000:
                 raise BadInput(f"--{name} must be a whole number ≥ 1, got {value}", code="value")
-        if not 0 < self.lr <= 100:
+        if self.lr is not None and not 0 < self.lr <= 100:
             raise BadInput(f"--lr must be a number > 0 and ≤ 100, got {self.lr}", code="value")
         if not 0 <= self.seed < 2**63:
             raise BadInput(f"--seed must be 0 … 2^63 - 1, got {self.seed}", code="value")
@@ -62,17 +68,24 @@ class Schedule:
             raise BadInput("--weight-decay and --max-grad-norm must be finite numbers ≥ 0", code="value")
         if self.schedule not in SCHEDULES:
             raise BadInput(f"--schedule must be one of {', '.join(SCHEDULES)}", code="value")
+        if self.precision not in PRECISIONS:
+            raise BadInput(f"--precision must be one of {', '.join(PRECISIONS)}", code="value")
+        if self.optimizer is not None:
+            check_optimizer(self.optimizer)
 
-    def plan(self, n: int, *, default_epochs: int) -> TrainingPlan:
-        """The plan for a first set of n samples. `--max-steps` alone takes as many epochs as it needs."""
+    def plan(self, n: int, *, lr: float, epochs: int, optimizer: str = "adamw") -> TrainingPlan:
+        """The plan for a first set of n samples; `lr`, `epochs` and `optimizer` are for where nothing is said.
+        `--max-steps` alone takes as many epochs as it needs."""
         per_epoch = -(-n // (self.batch_size * self.grad_accum))
-        epochs = self.epochs
-        if epochs is None:
-            epochs = default_epochs if self.max_steps is None else -(-self.max_steps // per_epoch)
+        if self.epochs is not None:
+            epochs = self.epochs
+        elif self.max_steps is not None:
+            epochs = -(-self.max_steps // per_epoch)
         return TrainingPlan(
             n=n, epochs=epochs, max_steps=self.max_steps, batch_size=self.batch_size, grad_accum=self.grad_accum,
-            lr=self.lr, schedule=self.schedule, warmup=self.warmup, weight_decay=self.weight_decay,
-            max_grad_norm=self.max_grad_norm, seed=self.seed,
+            lr=lr if self.lr is None else self.lr, schedule=self.schedule, warmup=self.warmup,
+            weight_decay=self.weight_decay, max_grad_norm=self.max_grad_norm, seed=self.seed,
+            optimizer=self.optimizer or optimizer, precision=self.precision, recompute=self.gradient_checkpointing,
         )  # fmt: skip
 
 
@@ -202,6 +215,8 @@ def drive(
                 if due or halves or stop.asked:
                     recorder.checkpoint(spent + time.monotonic() - began)
                     saved = time.monotonic()
+                if trainer.done == LOOKED_AT and trainer.moved is False:
+                    progress.warn(_still(trainer))
                 if stop.asked and trainer.done < trainer.plan.steps:
                     raise Interrupted(f"stopped after step {trainer.done} of {trainer.plan.steps}; nothing is lost")
             if trainer.done < trainer.plan.steps:  # ended by its sampler: as good a last one as a planned end has
@@ -232,6 +247,15 @@ def _finish(
     run = store.finish(run.id, "complete", summary=summary)
     store.drop_checkpoints(run.id)
     return run
+
+
+def _still(trainer: Trainer) -> str:
+    """What to say of a run whose first steps changed no weight."""
+    n = sum(p.numel() for p in trainer.model.parameters())
+    why = "frozen, or a learning rate too small"
+    if trainer.plan.precision == "bf16":
+        why = f"lr {trainer.plan.lr:g} is too small for bfloat16 weights: --precision fp32, or a higher --lr"
+    return f"{LOOKED_AT} steps changed none of {n:,} weights: {why}"
 
 
 def _stopped_by(trainer: Trainer) -> str:

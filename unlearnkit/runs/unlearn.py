@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from unlearnkit import scoring
-from unlearnkit.contracts import Algorithm, Sampler
+from unlearnkit import scoring, training
+from unlearnkit.contracts import Algorithm, Sampler, Wrapper
 from unlearnkit.data.samples import DataSpec, check_overlap
 from unlearnkit.errors import BadInput
 from unlearnkit.models import load_model
@@ -22,7 +22,6 @@ from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, pla
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
 
-DEFAULT_EPOCHS = 5
 STILL = 0.01
 """A forget term that changes by less than this share has not moved."""
 
@@ -37,6 +36,8 @@ def unlearn(
     options: Mapping[str, Any] | None = None,
     sampler: str = "uniform",
     sampler_options: Mapping[str, Any] | None = None,
+    wrapper: str | None = None,
+    wrapper_options: Mapping[str, Any] | None = None,
     schedule: Schedule | None = None,
     probe_every: int | None = None,
     threshold: float = FORGOTTEN,
@@ -51,7 +52,7 @@ def unlearn(
 
     Args:
         model: folder, hub name, `gguf:FILE` or `run:ID`.
-        algorithm, sampler: plugins, with their options as objects or as typed on a command line.
+        algorithm, sampler, wrapper: plugins, with their options as objects or as typed on a command line.
         schedule: epochs, learning rate, batch size, seed and the like.
         probe_every: updates between two looks at the NLL of every forget sample, for the record and for samplers that
             draw for every step; those look once an epoch where nothing is said. What a step's own samples have is
@@ -67,6 +68,7 @@ def unlearn(
     _check(probe_every, threshold)
     method: Algorithm = place.plugins.build("algorithm", algorithm, options or {})
     order = _sampler(place, sampler, sampler_options or {})
+    around = None if wrapper is None else _wrapper(place, wrapper, wrapper_options or {}, method, algorithm, schedule)
     specs = {"forget": forget}
     if method.uses_retain:
         if retain is None:
@@ -83,15 +85,19 @@ def unlearn(
     reference = reference and evaluation(place.reading(), reference).id  # a run's newest evaluation may change
     forgotten = thresholds(place.reading() if reference else None, ids, value=threshold, reference=reference)
     now = place.environment()
-    plan = schedule.plan(len(ids), default_epochs=DEFAULT_EPOCHS)
+    lr = float(f"{method.rate / source.width:.2g}")
+    if schedule.lr is None:
+        place.progress.say(f"lr {lr:g}: {algorithm}'s for a model of width {source.width}; --lr sets another")
+    plan = schedule.plan(len(ids), lr=lr, epochs=method.epochs, optimizer=(around and around.optimizer) or "adamw")
     if order.every == "step" and probe_every is None:
         probe_every = plan.steps_per_epoch
         place.progress.say(f"the whole forget set is looked at every {probe_every} updates: once an epoch")
-    offers = {kind: place.plugins.offers(kind)[name] for kind, name in (("algorithm", algorithm), ("sampler", sampler))}
+    names = {"algorithm": algorithm, "sampler": sampler} | ({} if wrapper is None else {"wrapper": wrapper})
     determines = {
-        "plugins": {kind: place.plugins.code(kind, o.name) for kind, o in offers.items()},
+        "kit": training.VERSION,
+        "plugins": {kind: place.plugins.code(kind, name) for kind, name in names.items()},
         "scorer": order.needs and [*place.plugins.code("scorer", order.needs.scorer), scoring.VERSION],
-        "options": [options_of(method), options_of(order)],
+        "options": [options_of(plugin) for plugin in (method, order, around) if plugin is not None],
         "model": source.fingerprint,
         "data": {role: chosen.fingerprint for role, chosen in inputs.sets.items()},
         "template": inputs.template.fingerprint,
@@ -113,13 +119,15 @@ def unlearn(
         config={
             "request": request(
                 place, model=model, forget=forget, retain=retain, algorithm=algorithm, options=options_of(method),
-                sampler=sampler, sampler_options=options_of(order), schedule=schedule,
+                sampler=sampler, sampler_options=options_of(order), wrapper=wrapper,
+                wrapper_options=None if around is None else options_of(around), schedule=schedule,
                 probe_every=probe_every, threshold=threshold, reference=reference,
                 out=place_for(out, "unlearn", run_id), force=force, allow_overlap=allow_overlap,
                 template=template, system_prompt=system_prompt,
             ),
             "options": options_of(method),
             "sampler": sampler,
+            **({} if around is None else {"wrapper": wrapper, "wrapper_options": options_of(around)}),
             "plan": asdict(plan),
             "probe_every": probe_every,
             "threshold": threshold,
@@ -143,12 +151,14 @@ def unlearn(
         trainer = Trainer(
             model=weights,
             algorithm=method,
-            name=f"{algorithm} ({offers['algorithm'].origin})",
+            name=f"{algorithm} ({place.plugins.offers('algorithm')[algorithm].origin})",
             plan=plan,
             sets=inputs.encoded,
             draw=Orders(place, run, order, sampler, inputs, weights, plan, probes, forgotten).rows(),
             pad=inputs.pad,
             anchors=anchors,
+            wrapper=around,
+            wrapper_name=wrapper or "",
             probes=probes,
             probe_every=probe_every,
         )
@@ -175,6 +185,24 @@ def _sampler(place: Workplace, name: str, options: Mapping[str, Any]) -> Sampler
     if sampler.needs is not None:
         place.plugins.build("scorer", sampler.needs.scorer, sampler.needs.options)
     return sampler
+
+
+def _wrapper(
+    place: Workplace, name: str, options: Mapping[str, Any], method: Algorithm, algorithm: str, schedule: Schedule
+) -> Wrapper:
+    """The wrapper, seen to suit the algorithm and the optimiser."""
+    wrapper: Wrapper = place.plugins.build("wrapper", name, options)
+    if "retain" in wrapper.terms and not method.uses_retain:
+        raise BadInput(
+            f"--wrapper {name} weighs the forget term against a retain term, and {algorithm} has none",
+            hint="an algorithm with one: --plugin graddiff",
+            code="usage",
+        )
+    if wrapper.optimizer and schedule.optimizer not in (None, wrapper.optimizer):
+        raise BadInput(
+            f"--wrapper {name} is made for --optimizer {wrapper.optimizer}, not {schedule.optimizer}", code="usage"
+        )
+    return wrapper
 
 
 def _say_if_nothing_moved(place: Workplace, run: records.Run) -> None:

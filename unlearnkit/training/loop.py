@@ -27,6 +27,7 @@ from unlearnkit.training.optimizers import Optimizer
 from unlearnkit.training.plan import TrainingPlan
 from unlearnkit.training.step import TrainingStep, mean_nll
 from unlearnkit.training.team import Team
+from unlearnkit.training.words import LOOKED_AT
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,14 +35,10 @@ if TYPE_CHECKING:
     from unlearnkit.data.encode import Encoded
     from unlearnkit.training.probes import Probes
 
-VERSION = 2
-"""Of what the loop makes of a plan: part of a run's identity."""
 EXPLODED = 10.0
 """Times its start that a retain term may reach."""
 HARMLESS = 1.0
 """Nats per token that a retain term may reach whatever its start was: what knows its data by heart starts near zero."""
-LOOKED_AT = 3
-"""Steps after which a run that has changed nothing is told of."""
 
 
 class Diverged(UnlearnkitError):  # noqa: N818
@@ -79,7 +76,7 @@ class Trainer:
     done: int = 0
     """Optimiser steps taken."""
     moved: bool | None = None
-    """Whether any weight is another one than it was `LOOKED_AT` steps ago; None until that is known."""
+    """Whether the first `LOOKED_AT` steps changed any weight; None until that is known."""
 
     def __post_init__(self) -> None:
         if self.plan.precision == "bf16":

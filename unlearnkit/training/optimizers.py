@@ -6,14 +6,10 @@ too: a step of 1e-5 vanishes in a bfloat16 weight, in its copy it adds up.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-
-from unlearnkit.errors import BadInput
-from unlearnkit.training.plan import OPTIMIZERS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,19 +70,6 @@ class Optimizer:
             else:  # torch keeps a step count on the CPU, and the rest where the parameter is
                 device = "cpu" if key == "step" else updated.device
                 self._optimizer.state[updated][key] = value.to(device, copy=True)
-
-
-def check_optimizer(name: str) -> None:
-    """See that an optimiser can be had.
-
-    :raises BadInput: code `value` for an unknown name, `missing-package` where its package is not installed.
-    """
-    if name not in OPTIMIZERS:
-        raise BadInput(f"--optimizer must be one of {', '.join(OPTIMIZERS)}, got {name}", code="value")
-    if name == "paged-adamw-8bit" and importlib.util.find_spec("bitsandbytes") is None:
-        raise BadInput(
-            f"--optimizer {name} needs bitsandbytes", hint="pip install bitsandbytes", code="missing-package"
-        )
 
 
 def _make(name: str, parameters: list[Tensor], lr: float, weight_decay: float) -> torch.optim.Optimizer:

@@ -13,12 +13,6 @@ import numpy as np
 
 from unlearnkit.seeds import derive
 
-SCHEDULES = ("constant", "linear", "cosine")
-OPTIMIZERS = ("adamw", "adafactor", "sgd", "paged-adamw-8bit")
-PRECISIONS = ("fp32", "mixed-bf16", "bf16")
-"""Weights and arithmetic in float32; weights in float32 and arithmetic in bfloat16; both in bfloat16, with float32
-copies in the optimiser."""
-
 
 @dataclass(frozen=True)
 class TrainingPlan:
