@@ -91,8 +91,8 @@ class LabelScores:
 class LabelLogits:
     """What a forward pass says at a batch's n label tokens, sample by sample.
 
-    `values`: [n, V] float32 logits from which the label tokens are predicted; `targets`: [n] the labels; `sample`: [n]
-    which of the batch's `size` samples each belongs to, ascending.
+    `values`: [n, V] logits from which the label tokens are predicted, float32 where the model's are less precise;
+    `targets`: [n] the labels; `sample`: [n] which of the batch's `size` samples each belongs to, ascending.
     """
 
     values: Tensor

@@ -47,12 +47,13 @@ def label_scores(
 
 
 def label_logits(model: nn.Module, batch: Batch, *, past: DynamicCache | None = None) -> LabelLogits:
-    """Logits from which the label tokens are predicted, float32, with a gradient where autograd is on.
+    """Logits from which the label tokens are predicted, float32 or better, with a gradient where autograd is on.
 
     Args: as `label_scores`.
     """
     labelled = batch.labels[:, 1:] != -100
-    values = _label_logits(model, batch, labelled, past).float()
+    found = _label_logits(model, batch, labelled, past)
+    values = found.to(torch.promote_types(found.dtype, torch.float32))
     return LabelLogits(values, batch.labels[:, 1:][labelled], labelled.nonzero()[:, 0], len(batch))
 
 
