@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unlearnkit.contracts import Algorithm, Step, Term
 from unlearnkit.options import option
@@ -27,7 +27,7 @@ class Balanced(Algorithm):
 
     def losses(self, step: Step) -> Mapping[str, Term]:
         forget = self.forget(step)
-        terms = {"forget": Term(forget.values, forget.per, self.gamma * forget.weight)}
+        terms = {"forget": replace(forget, weight=self.gamma * forget.weight)}
         if self.uses_retain and step.retain is not None:
             terms["retain"] = Term(step.scores(step.retain).nll, per="token", weight=self.alpha)
         return terms
