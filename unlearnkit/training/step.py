@@ -68,10 +68,13 @@ class Passes(View):
 
 
 class StartingPasses(Passes):
-    """The same of the model as training found it: `start` are the trained parameters' values then, by name."""
+    """The same of the model as training found it: `start` are the trained parameters' values then, by name.
 
-    def __init__(self, model: nn.Module, together: Sequence[Batch], start: Mapping[str, Tensor]) -> None:
-        super().__init__(model, together)
+    A method that reads the starting model reads it on some sets only, so each batch has a pass of its own.
+    """
+
+    def __init__(self, model: nn.Module, start: Mapping[str, Tensor]) -> None:
+        super().__init__(model, ())
         self._start = start
 
     def logits(self, batch: Batch) -> LabelLogits:
@@ -100,8 +103,7 @@ class TrainingStep(Step):
     def __post_init__(self) -> None:
         self.forget = self.batches["forget"]
         self.retain = self.batches.get("retain")
-        self._together = [self.batches[name] for name in self.together]
-        self._passes = Passes(self.model, self._together)
+        self._passes = Passes(self.model, [self.batches[name] for name in self.together])
         self._reference: StartingPasses | None = None
 
     def batch(self, name: str) -> Batch:
@@ -127,7 +129,7 @@ class TrainingStep(Step):
                 "the algorithm reads the starting model but `reads_reference` is False", code="plugin-contract"
             )
         if self._reference is None:
-            self._reference = StartingPasses(self.model, self._together, self.start)
+            self._reference = StartingPasses(self.model, self.start)
         return self._reference
 
     def reference_nll(self, batch: Batch) -> Tensor:
