@@ -13,8 +13,24 @@ def register_algorithms() -> dict[str, str]:
     return {
         "ga": "unlearnkit.algorithms.ga:GA",
         "graddiff": "unlearnkit.algorithms.graddiff:GradDiff",
+        "kl": "unlearnkit.algorithms.kl:KL",
+        "idk": "unlearnkit.algorithms.idk:IDK",
+        "idk-ap": "unlearnkit.algorithms.idk_ap:IDKAP",
+        "dpo": "unlearnkit.algorithms.dpo:DPO",
+        "altpo": "unlearnkit.algorithms.altpo:AltPO",
+        "llmu": "unlearnkit.algorithms.llmu:LLMU",
+        "jensun": "unlearnkit.algorithms.jensun:JensUn",
         "npo": "unlearnkit.algorithms.npo:NPO",
         "simnpo": "unlearnkit.algorithms.simnpo:SimNPO",
+        "wga": "unlearnkit.algorithms.wga:WGA",
+        "satimp": "unlearnkit.algorithms.satimp:SatImp",
+        "ceu": "unlearnkit.algorithms.ceu:CEU",
+        "me": "unlearnkit.algorithms.me:ME",
+        "undial": "unlearnkit.algorithms.undial:UNDIAL",
+        "flat": "unlearnkit.algorithms.flat:FLAT",
+        "pdu": "unlearnkit.algorithms.pdu:PDU",
+        "rmu": "unlearnkit.algorithms.rmu:RMU",
+        "adaptive-rmu": "unlearnkit.algorithms.adaptive_rmu:AdaptiveRMU",
     }
 
 

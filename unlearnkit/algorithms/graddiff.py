@@ -13,10 +13,11 @@ from unlearnkit.contracts import Step, Term
 class GradDiff(Balanced):
     """Gradient difference: ascent on the forget set, descent on the retain set.
 
-        L = -γ Σ_i nll_i / Σ_i n_i + α Σ_j nll_j / Σ_j n_j
+        L = -γ Σ_i nll_i / Σ_i n_i + α R
 
-    i runs over forget, j over retain samples; nll is summed over the n label tokens, in nats
-    (arXiv 2203.12817; for language models arXiv 2401.06121).
+    i runs over forget samples; nll is summed over the n label tokens, in nats. R is the retain samples' NLL per label
+    token, or with retain=kl their divergence from the starting model (arXiv 2203.12817; for language models
+    arXiv 2401.06121).
     """
 
     source = "arXiv 2203.12817"
