@@ -64,7 +64,7 @@ def test_screens_fit_and_are_harmless(words: str, cli: Cli):
 def test_difficulty(cli: Cli):
     shown = cli("analyze", "difficulty")
     assert "which score keeps its sign" in shown.out
-    assert "1 runs left out" in shown.err
+    assert "1 run left out" in shown.err
     found = cli("analyze", "difficulty", "--format", "json").json
     assert set(found) == {"groups", "signs", "left_out"}
     assert set(found["groups"][0]) == {
@@ -105,7 +105,7 @@ def test_samples(cli: Cli):
     assert TEXTS[MRD.index(1)][0] in table
     assert TEXTS[MRD.index(12)][0] in table
     assert TEXTS[MRD.index(2)][0] not in table
-    assert f"{N} samples have no text" in cli("analyze", "samples").err
+    assert f"{N} samples without a text" in cli("analyze", "samples").err
 
 
 @pytest.mark.usefixtures("filled")

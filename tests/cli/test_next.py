@@ -43,14 +43,14 @@ def test_each_next_command_can_be_typed(cli: Cli, tiny_model_dir: Path, forget: 
     shutil.copytree(tiny_model_dir, "my model")
     measured = ("-o", "draws=2", "-o", "sigma=0.02", "-o", "estimator=plain")
     scored = cli("score", "--model", "my model", "--data", forget, *measured, *READING)
-    words = ["retain it.jsonl" if word == "DATA" else word for word in hinted(scored)]
+    words = hinted(scored)
     assert words[:3] == ["unlearn", "--model", "my model"]
-    unlearned = cli(*words, "--plugin", "graddiff", "--max-steps", 1, "--allow-overlap")
+    unlearned = cli(*words, "--retain", "retain it.jsonl", "--max-steps", 1, "--allow-overlap")
     assert "mrd scores of this model and these data come from the store" in unlearned.err
     evaluated = cli(*hinted(unlearned), "--max-new-tokens", 2)
     assert "16 samples measured" in evaluated.err
     reported = cli(*hinted(evaluated))
-    assert "graddiff, mrd" in reported.out
+    assert "npo, mrd" in reported.out
     resumed = cli("resume", "@last", "--store", "my store.db")
     assert hinted(resumed)[:2] == ["runs", "show"]
     assert cli(*hinted(resumed)).code == 0
@@ -62,9 +62,9 @@ def test_each_next_command_can_be_typed(cli: Cli, tiny_model_dir: Path, forget: 
 def test_options_that_the_scorer_chose_are_hinted_as_chosen(cli: Cli, tiny_model_dir: Path, forget_file: Path):
     auto = ("-o", "sigma=auto", "-o", "draws=auto", "-o", "max_draws=6")
     scored = cli("score", "--model", tiny_model_dir, "--data", forget_file, *auto)
-    words = [str(forget_file) if word == "DATA" else word for word in hinted(scored)]
-    assert "draws=6" in words or "draws=4" in words
-    unlearned = cli(*words, "--plugin", "ga", "--max-steps", 1, "--allow-overlap")
+    words = hinted(scored)
+    assert "draws=6" in words
+    unlearned = cli(*words, "--max-steps", 1)
     assert "mrd scores of this model and these data" in unlearned.err
     (run,) = [run for run in cli("runs", "list", "--format", "json").json["runs"] if run["kind"] == "unlearn"]
     assert run["state"] == "complete"
@@ -84,7 +84,19 @@ def test_what_was_not_said_is_not_hinted(cli: Cli, tiny_model_dir: Path, forget_
     shutil.copy(forget_file, "forget.jsonl")
     shutil.copytree(tiny_model_dir, "model")
     scored = cli("score", "--model", "model", "--data", "forget.jsonl")
-    assert "next: unlearnkit unlearn --model model --forget forget.jsonl --retain DATA --sampler mrd\n" in scored.err
+    assert "next: unlearnkit unlearn --model model --forget forget.jsonl -o alpha=0 --sampler mrd\n" in scored.err
+
+
+def test_scores_of_a_split_are_looked_into(cli: Cli, tiny_model_dir: Path, forget_file: Path):
+    """`unlearn` takes no split."""
+    Path("sets").mkdir()
+    shutil.copy(forget_file, "sets/forget.jsonl")
+    words = ("--data", "sets", "--split", "forget", "-o", "draws=3")
+    scored = cli("score", "--model", tiny_model_dir, *words, "--store", "my store.db")
+    looked = cli(*hinted(scored))
+    assert looked.code == 0, looked.err
+    assert "everything was in the store" not in cli(*hinted(looked)).err
+    assert "loss" in cli(*hinted(scored)).out
 
 
 def test_an_interrupted_run_is_resumed_in_its_store(cli: Cli, monkeypatch: pytest.MonkeyPatch):

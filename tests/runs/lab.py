@@ -61,7 +61,8 @@ class Lab:
 
     def scores(self, values: Sequence[float | None], scorer: str = "mrd", ids: Sequence[str] = IDS, **more: Any) -> str:
         options = more.pop("options", {})
-        config = {"request": {"model": "my-model"}, "options": options}
+        asked = {"model": "my-model", "data": {"source": "forget.jsonl", "split": None}}
+        config = {"request": asked, "options": options}
         run = self.run("score", scorer, {"data": self.data(ids)}, config=config, **more)
         rows = [
             ScoreRow(s, v, None, 1, "ok" if v is not None else "nonfinite") for s, v in zip(ids, values, strict=True)

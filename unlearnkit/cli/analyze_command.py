@@ -9,6 +9,7 @@ import click
 from unlearnkit.cli.common import follow_up, make_command, options, reading_options, take_columns
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import POSITIVE, SEED, WHOLE
+from unlearnkit.text import counted
 
 if TYPE_CHECKING:
     from unlearnkit.runs.analyze.bias import BiasReport
@@ -66,9 +67,8 @@ def difficulty(place: Workplace, screen: Output, **arguments: Any) -> None:
     else:
         screen.data(found.json(), _prediction_rows(found))
     if found.left_out:
-        screen.say(
-            f"{found.left_out} runs left out: scores drew their order, and come true by that (--runs names them)"
-        )
+        left_out = counted(found.left_out, "run")
+        screen.say(f"{left_out} left out: scores drew the order, and come true by that (--runs names such)")
     if len(found.signs) <= 2:  # one scorer, whole and per token
         first = found.groups[0]
         screen.next(follow_up("score", "--model", first.label, "--data", first.data, "--scorer", "loss"))
@@ -115,11 +115,14 @@ def samples(place: Workplace, screen: Output, data: str | None, split: str | Non
     else:
         screen.data(found.json(), [sample.json() for sample in found.samples])
     if found.with_text < len(found.samples):
-        screen.say(f"{len(found.samples) - found.with_text} samples have no text in the store: --data DATA gives them")
-    if len(found.features) == 1:
-        screen.next(
-            follow_up("score", "--model", arguments["model"] or "MODEL", "--data", data or "DATA", "--scorer", "loss")
-        )
+        without = counted(len(found.samples) - found.with_text, "sample")
+        screen.say(f"{without} without a text in the store: --data DATA gives it")
+    asked = found.scored.run.config["request"]  # none where a run scored the weights that it was training
+    if len(found.features) == 1 and asked:
+        of = asked["data"]
+        part = ["--split", of["split"]] if of["split"] else []
+        words = ["--model", asked["model"], "--data", of["source"], *part, "--scorer", "loss"]
+        screen.next(follow_up("score", *words))
 
 
 @make_command(

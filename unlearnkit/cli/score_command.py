@@ -17,6 +17,7 @@ from unlearnkit.cli.common import (
 )
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import SEED, WHOLE, key_values
+from unlearnkit.text import counted
 
 if TYPE_CHECKING:
     from unlearnkit.runs.score import ScoreReport
@@ -73,9 +74,12 @@ def command(
     sets = {role: DataSpec(named, **columns) for role, named in (("retain", retain), ("corpus", corpus)) if named}
     found = score(place, data=DataSpec(data, split, **columns), sets=sets, options=options, **arguments)
     show_scores(place, screen, found, show)
-    forget = data if split is None else "DATA"  # `unlearn` takes no split
-    words = ["--model", arguments["model"], "--forget", forget, "--retain", retain or "DATA", *_drawn_by(place, found)]
-    screen.next(follow_up("unlearn", *words, reads=True))
+    if split is None:
+        kept = ["--retain", retain] if retain else ["-o", "alpha=0"]  # its default algorithm's, for want of a set
+        words = ["--model", arguments["model"], "--forget", data, *kept, *_drawn_by(place, found)]
+        screen.next(follow_up("unlearn", *words, reads=True))
+    else:  # `unlearn` takes no split
+        screen.next(follow_up("analyze", "samples", "--scores", found.run))
 
 
 def _drawn_by(place: Workplace, found: ScoreReport) -> list[str]:
@@ -101,6 +105,6 @@ def show_scores(place: Workplace, screen: Output, found: ScoreReport, show: int 
     else:
         screen.data(found.json(), found.json()["samples"])
     if found.computed == 0:
-        screen.say(f"everything was in the store: 0 of {found.from_store} pieces computed (run {found.run})")
+        screen.say(f"everything was in the store: 0 of {counted(found.from_store, 'piece')} computed (run {found.run})")
     else:
-        screen.say(f"{found.computed} pieces computed, {found.from_store} from the store (run {found.run})")
+        screen.say(f"{counted(found.computed, 'piece')} computed, {found.from_store} from the store (run {found.run})")

@@ -9,6 +9,7 @@ import click
 from unlearnkit.cli.common import make_command, reading_options, take_columns
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import Number
+from unlearnkit.text import counted
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -50,6 +51,6 @@ def command(place: Workplace, screen: Output, data: str, split: str | None, bins
     else:
         screen.data(found.json(), [part.json() for part in found.bins])
     if found.unscored and found.unscored_file is None:
-        screen.say(f"{found.unscored} rows without a score left out (--unscored writes them)")
+        screen.say(f"{counted(found.unscored, 'row')} without a score left out (--unscored writes them)")
     if found.skipped:
-        screen.say(f"{found.skipped} bad rows left out")
+        screen.say(f"{counted(found.skipped, 'bad row')} left out")
