@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class CEU(Balanced):
     """Cross-entropy unlearning: the rest of the distribution keeps its shape and takes over the label's share.
 
-        L = γ Σ_t CE(softmax(z_t | z_{t,y_t} = -∞), softmax(z_t)) / n + α NLL(retain)
+        L = γ Σ_t CE(softmax(z_t | z_{t,y_t} = -∞), softmax(z_t)) / n + α retain
 
     t runs over the n label tokens y_t of the forget samples without the first ones of each, z_t are the logits they are
     predicted from, CE(q, p) = -Σ_v q_v log p_v in nats, and the target q is a constant of the step (arXiv 2503.01224).

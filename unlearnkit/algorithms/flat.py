@@ -27,7 +27,7 @@ _DIVERGENCES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Ten
 class FLAT(Balanced):
     """Loss adjustment with forget data alone: the variational form of an f-divergence between refusal and answer.
 
-        L_i = f*(g*(P(answer_i))) - g*(P(refusal_i)) + α NLL(retain)    P(y) = mean_t p(y_t | x, y_<t)
+        L = γ mean_i [f*(g*(P(answer_i))) - g*(P(refusal_i))] + α retain,    P(y) = mean_t p(y_t | x, y_<t)
 
     P is the mean probability of the label tokens, not a likelihood, f* the conjugate of f and g* the best variational
     function (arXiv 2410.11143, table 2):

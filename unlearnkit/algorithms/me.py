@@ -14,7 +14,7 @@ from unlearnkit.options import option
 class ME(Balanced):
     """Maximum entropy on the answers of the forget set.
 
-        L = γ Σ_t KL(U ‖ softmax(z_t)) / n + α NLL(retain)
+        L = γ Σ_t KL(U ‖ softmax(z_t)) / n + α retain
 
     t runs over the n label tokens of the forget samples, z_t are the logits they are predicted from and U is uniform
     over the V tokens, so that KL(U ‖ softmax(z)) = log Σ_v exp z_v - mean_v z_v - log V, in nats (arXiv 2410.08109).

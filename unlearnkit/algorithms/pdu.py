@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from unlearnkit.algorithms.balance import retained
 from unlearnkit.contracts import Algorithm, Step, Term
 from unlearnkit.options import option
 
@@ -48,12 +49,11 @@ class PDU(Algorithm):
         }
 
     def losses(self, step: Step) -> Mapping[str, Term]:
-        assert step.retain is not None
         logits = step.logits(step.forget)
         margins = logits.values.amax(-1) - logits.values.mean(-1)
         return {
             "forget": Term(logits.sums(margins**2), per="token", weight=self.gamma),
-            "retain": Term(step.scores(step.retain).nll, per="token", weight=float(step.state["dual"])),
+            "retain": Term(step.scores(retained(step)).nll, per="token", weight=float(step.state["dual"])),
         }
 
     def stepped(self, state: Mapping[str, Tensor], terms: Mapping[str, float]) -> None:

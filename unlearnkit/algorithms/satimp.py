@@ -13,7 +13,7 @@ from unlearnkit.options import option
 class SatImp(Balanced):
     """Gradient ascent, each label token weighted by saturation and importance.
 
-        L = -γ Σ_t p_t^β₁ (1 - p_t)^β₂ nll_t / n + α NLL(retain)
+        L = -γ Σ_t p_t^β₁ (1 - p_t)^β₂ nll_t / n + α retain
 
     t runs over the n label tokens of the forget samples, nll_t = -log p_t in nats, and the weight is a constant of the
     step (arXiv 2505.11953). The first factor lets go of what is forgotten, the second of tokens so certain that

@@ -13,7 +13,7 @@ from unlearnkit.options import option
 class UNDIAL(Balanced):
     """Self-distillation from logits in which the memorised token is penalised.
 
-        L = γ Σ_t CE(softmax(z_t^ref - β e_{y_t}), softmax(z_t)) / n + α NLL(retain)
+        L = γ Σ_t CE(softmax(z_t^ref - β e_{y_t}), softmax(z_t)) / n + α retain
 
     t runs over the n label tokens y_t of the forget samples, z_t are the logits they are predicted from, z_t^ref the
     starting model's, e_y the unit vector of a token, CE(q, p) = -Σ_v q_v log p_v in nats (arXiv 2402.10052).

@@ -13,7 +13,7 @@ from unlearnkit.options import option
 class WGA(Balanced):
     """Gradient ascent, each label token weighted by its own probability.
 
-        L = -γ Σ_t p_t^β nll_t / n + α NLL(retain)
+        L = -γ Σ_t p_t^β nll_t / n + α retain
 
     t runs over the n label tokens of the forget samples, nll_t = -log p_t in nats, and the weight p_t^β is a constant
     of the step (arXiv 2502.19301). Tokens that are forgotten are no longer pushed, which is what makes plain
