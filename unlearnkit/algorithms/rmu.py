@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from unlearnkit.contracts import Algorithm, Batch, Step, Term
+from unlearnkit.algorithms.balance import Weighed, retained
+from unlearnkit.contracts import Batch, Step, Term
 from unlearnkit.errors import BadInput
 from unlearnkit.options import option
 
@@ -19,24 +19,19 @@ DEPTH = 7
 
 
 @dataclass(frozen=True)
-class Steering(Algorithm):
+class Steering(Weighed):
     """L = γ mean_i D(h(x_i), target) + α mean_j D(h(x_j), h^ref(x_j)), with h the hidden states behind a layer and
     D the squared distance, averaged over the hidden dimensions and over the sample's label tokens.
 
     Blocks above the layer do not run, and a few matrices below it are all that is trained.
     """
 
-    gamma: float = option(1.0, "weight of the forget term", gt=0)
     alpha: float = option(100.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     layer: int | Literal["auto"] = option(
         "auto", "decoder block behind which states are steered, from 0; auto: 7, or a shallow model's middle", ge=0
     )
     depth: int = option(3, "how many blocks are trained: the layer and those right below it", ge=1)
     parameters: str = option("mlp.down_proj.weight", "the trained matrix of a block, by its name in the block")
-
-    @property
-    def uses_retain(self) -> bool:
-        return self.alpha > 0
 
     @property
     def reads_reference(self) -> bool:
@@ -59,15 +54,13 @@ class Steering(Algorithm):
         """Where the hidden states of the forget batch are steered to, [H] or [B, T, H]; `layer` as `Step.hidden` counts
         it."""
 
-    def losses(self, step: Step) -> Mapping[str, Term]:
+    def forget(self, step: Step) -> Term:
         layer = self._layer(step.model) + 1
-        steered = _distance(step.forget, step.hidden(step.forget, layer), self.target(step, layer))
-        terms = {"forget": Term(steered, weight=self.gamma)}
-        if self.uses_retain and step.retain is not None:
-            kept = step.reference.hidden(step.retain, layer)
-            moved = _distance(step.retain, step.hidden(step.retain, layer), kept)
-            terms["retain"] = Term(moved, weight=self.alpha)
-        return terms
+        return Term(_distance(step.forget, step.hidden(step.forget, layer), self.target(step, layer)))
+
+    def keep(self, step: Step) -> Term:
+        layer, retain = self._layer(step.model) + 1, retained(step)
+        return Term(_distance(retain, step.hidden(retain, layer), step.reference.hidden(retain, layer)))
 
     def _layer(self, model: nn.Module) -> int:
         from unlearnkit.losses import decoder_blocks
