@@ -128,6 +128,25 @@ def test_the_hint_says_how_numbers_are_written(text: str):
     assert "is not a plain decimal number" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "meant"),
+    [
+        ("width", "aut", "auto"),
+        ("mode", "don", "down"),
+        ("mode", "UP", None),
+        ("shuffle", "flase", "false"),
+        ("limit", "non", "none"),
+        ("width", "wide", None),
+        ("sigma", "1x", None),
+    ],
+)
+def test_a_misspelt_word_suggests_the_one_that_was_meant(name: str, text: str, meant: str | None):
+    with pytest.raises(BadInput) as caught:
+        build(**{name: text})
+    assert (caught.value.hint == f'did you mean "{meant}"?') == (meant is not None)
+    assert ("did you mean" in caught.value.hint) == (meant is not None)
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_finite_number_is_read_as_python_writes_it(number: float):
     assert build(plain=repr(number)).plain == number

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from unlearnkit.errors import BadInput, UnlearnkitError
 from unlearnkit.options import about
 from unlearnkit.plugins.origin import Offer, cause_of, nearest
-from unlearnkit.plugins.values import convert, jsonable, words
+from unlearnkit.plugins.values import convert, jsonable, vocabulary, words
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,11 @@ def _converted(name: str, given: object, field: Field[Any], annotation: Any) -> 
         return convert(given, annotation, about_it)
     except ValueError as error:
         shown = given if isinstance(given, str) and given else repr(given)
+        meant = nearest(given, vocabulary(annotation)) if isinstance(given, str) else None
         raise BadInput(
-            f"-o {name} must be {words(annotation, about_it)}, got {shown}", hint=str(error), code="option"
+            f"-o {name} must be {words(annotation, about_it)}, got {shown}",
+            hint=f'did you mean "{meant}"?' if meant else str(error),
+            code="option",
         ) from None
 
 

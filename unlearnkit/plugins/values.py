@@ -59,6 +59,18 @@ def words(annotation: Any, about: About) -> str:
     return f"{word} {about}".strip() if annotation in (int, float) else word
 
 
+def vocabulary(annotation: Any) -> list[str]:
+    """The words that a text may be for this type, besides numbers and free text."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return vocabulary(args[0])
+    if origin is Literal:
+        return [str(choice) for choice in args]
+    if origin in (Union, UnionType):
+        return [word for member in args for word in vocabulary(member)]
+    return ["true", "false"] if annotation is bool else ["none"] if annotation is NoneType else []
+
+
 def _from_text(text: str, annotation: Any) -> object:
     """What a text means as that type; types without a grammar of their own take it as it is."""
     origin, args = get_origin(annotation), get_args(annotation)
