@@ -6,10 +6,19 @@ from typing import ClassVar
 
 import pytest
 
+from unlearnkit.algorithms.adaptive_rmu import AdaptiveRMU
+from unlearnkit.algorithms.ceu import CEU
+from unlearnkit.algorithms.flat import FLAT
 from unlearnkit.algorithms.ga import GA
 from unlearnkit.algorithms.graddiff import GradDiff
+from unlearnkit.algorithms.me import ME
 from unlearnkit.algorithms.npo import NPO
+from unlearnkit.algorithms.pdu import PDU
+from unlearnkit.algorithms.rmu import RMU
+from unlearnkit.algorithms.satimp import SatImp
 from unlearnkit.algorithms.simnpo import SimNPO
+from unlearnkit.algorithms.undial import UNDIAL
+from unlearnkit.algorithms.wga import WGA
 from unlearnkit.contracts import KINDS
 from unlearnkit.metrics.forget_quality import ForgetQuality
 from unlearnkit.metrics.memorization import ExactMemorization, ExtractionStrength
@@ -66,6 +75,52 @@ class TestNPO(AlgorithmContract):
 
 class TestSimNPO(AlgorithmContract):
     plugin = SimNPO
+
+
+class TestWGA(AlgorithmContract):
+    plugin = WGA
+
+
+class TestSatImp(AlgorithmContract):
+    plugin = SatImp
+
+
+class TestCEU(AlgorithmContract):
+    plugin = CEU
+
+
+class TestME(AlgorithmContract):
+    plugin = ME
+
+
+class TestUNDIAL(AlgorithmContract):
+    plugin = UNDIAL
+
+
+class TestUNDIALWithRetain(AlgorithmContract):
+    plugin = UNDIAL
+    options: ClassVar = {"alpha": 1.0}
+
+
+class TestFLAT(AlgorithmContract):
+    plugin = FLAT
+
+
+class TestPDU(AlgorithmContract):
+    plugin = PDU
+
+
+class TestRMU(AlgorithmContract):
+    plugin = RMU
+
+
+class TestRMUWithoutRetain(AlgorithmContract):
+    plugin = RMU
+    options: ClassVar = {"alpha": 0.0}
+
+
+class TestAdaptiveRMU(AlgorithmContract):
+    plugin = AdaptiveRMU
 
 
 class TestUniform(SamplerContract):
