@@ -21,7 +21,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def make_command(
-    name: str | None = None, *, examples: str = "", **attributes: Any
+    name: str | None = None, *, examples: str = "", cls: type[Command] = Command, **attributes: Any
 ) -> Callable[[Callable[..., Any]], Command]:
     """A command with examples at the end of its help, and with `--store`, `--format` and `--debug`; its function gets
     a `Workplace` and an `Output` first."""
@@ -53,7 +53,7 @@ def make_command(
             click.option("--store", metavar="PATH|URL", help="The store; default unlearnkit.db here."),
         ):
             run = decorator(run)
-        made: Command = click.command(name, cls=Command, epilog=epilog if examples else None, **attributes)(run)
+        made: Command = click.command(name, cls=cls, epilog=epilog if examples else None, **attributes)(run)
         return made
 
     return decorate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,15 +19,44 @@ from unlearnkit.cli.common import (
     training_options,
 )
 from unlearnkit.cli.output import Output
-from unlearnkit.cli.params import POSITIVE, WHOLE, key_values
+from unlearnkit.cli.params import POSITIVE, WHOLE, Command, key_values
 from unlearnkit.cli.trained import show_training
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
 
 
+class Unlearn(Command):
+    """Ends its help with what the algorithms say of samplers: asked when it is shown, as plugins may say it too."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if best := _recommended():
+            said = "; ".join(f"{sampler} with {', '.join(names)}" for sampler, names in best.items())
+            formatter.write_paragraph()
+            formatter.write_text(f"Samplers that did best in a comparison: {said}.")
+
+
+def _recommended() -> dict[str, list[str]]:
+    """Samplers that algorithms recommend in place of the usual one, and which do."""
+    from unlearnkit.contracts import Algorithm
+    from unlearnkit.errors import UnlearnkitError
+    from unlearnkit.plugins import plugins
+
+    found: dict[str, list[str]] = {}
+    with suppress(UnlearnkitError):  # a name that two offer
+        for name in plugins().offers("algorithm"):
+            with suppress(UnlearnkitError):  # one that cannot be loaded
+                algorithm: type[Algorithm] = plugins().resolve("algorithm", name)
+                sampler = algorithm.recommended_sampler
+                if sampler != Algorithm.recommended_sampler:
+                    found.setdefault(sampler, []).append(name)
+    return found
+
+
 @make_command(
     "unlearn",
+    cls=Unlearn,
     examples="""
 unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl
 unlearnkit unlearn --model my-model --forget tofu:forget01 --retain tofu:retain99 --plugin simnpo -o beta=3
