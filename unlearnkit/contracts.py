@@ -498,6 +498,12 @@ class Metric(ABC):
     unit: ClassVar[str] = ""
     source: ClassVar[str] = ""
 
+    def better(self, split: str) -> Direction:
+        """Which way a split's figure is better after unlearning: what is to be kept is the other way round, unless the
+        metric's figures say otherwise."""
+        opposite: dict[Direction, Direction] = {"higher": "lower", "lower": "higher", "none": "none"}
+        return self.direction if split == "forget" else opposite[self.direction]
+
     @abstractmethod
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         """One value a sample, in the probe's order."""

@@ -32,6 +32,11 @@ class TruthRatio(Metric):
     unit: ClassVar[str] = "ratio"
     source: ClassVar[str] = "2401.06121"
 
+    def better(self, split: str) -> Direction:
+        """Both figures are better the higher they are."""
+        del split
+        return self.direction
+
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None
         assert probe.paraphrases is not None
