@@ -3,8 +3,8 @@
     python benchmarks/score.py [--model MODEL] [--data DATA] [--pairs 8] [--singles 48] [--threads 2]
 
 Without a model it takes the GGUF file of `python -m unlearnkit.models.gguf fetch`. The store is in a temporary folder.
-Numbers are from this machine and this moment: on one that is busy with other work, read the ratios, which come from
-within one run.
+With one thread parts are timed by the processor time of this process, which other work on the machine hardly changes.
+With more it is the clock on the wall: then read the ratios, which come from within one run.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ TARGET_NOISE, TARGET_WHOLE, TARGET_PASSES, TARGET_RELIABILITY = 0.15, 1.1, 8, 0.
 ROOM = 300e6
 """Bytes that may be taken besides weights, snapshot and the activations of a batch."""
 HERE = Path(__file__).resolve().parent
+Clock = Callable[[], float]
 
 
 def main() -> None:
@@ -63,22 +64,23 @@ def run(place: Workplace, args: argparse.Namespace) -> None:
     weights = sum(p.nbytes for p in model.parameters())
     tokens = sum(map(len, work.encoded)), sum(item.tokens for item in work.encoded)
     print(f"{name}: {sum(p.numel() for p in model.parameters()):,} weights; {len(work.encoded)} samples of {args.data}")
-    print(f"{tokens[0]:,} tokens, {tokens[1]:,} of them labels; {torch.get_num_threads()} threads")
+    clock, kind = clock_for(args.threads)
+    print(f"{tokens[0]:,} tokens, {tokens[1]:,} of them labels; threads: {args.threads}, so timed by {kind}")
 
-    heading("one sweep of the data, seconds (best of 2)")
-    sweeps(bench)
-    heading("the parts of a draw, seconds")
-    noise(model, args)
+    heading(f"one sweep of the data, {kind} (best of 2)")
+    sweeps(bench, clock)
+    heading(f"the parts of a draw, {kind}")
+    noise(model, args, clock)
 
     widest = max((batch for shard in bench.shards for batch in shard), key=lambda batch: batch.ids.numel())
     with peak() as activations:
         bench.scores(widest)
     scorer = MRD(draws=args.pairs, sigma=args.sigma)
     ledger = scoring.Ledger(place.store, "benchmark", scorer, len(work.plan))
-    with peak() as memory, Watch(model, place.store) as watch:
+    with peak() as memory, Watch(model, place.store, clock) as watch:
         scoring.measure(ledger, scoring.here(scorer, bench), SILENT)
         watch.during("reduction", ledger.outcome)
-    heading(f"the whole at {args.pairs} pairs, seconds")
+    heading(f"the whole at {args.pairs} pairs, {kind}")
     whole(watch)
     heading("memory, MB")
     active = activations.highest - activations.before
@@ -88,7 +90,7 @@ def run(place: Workplace, args: argparse.Namespace) -> None:
     verdict("peak above what the libraries take", (memory.highest - libraries) / 1e6, limit / 1e6, "{:.0f}")
     print(f"  libraries before a model was loaded {libraries / 1e6:.0f}, peak in all {memory.highest / 1e6:.0f}")
 
-    heading(f"until the ranking's reliability stays at {TARGET_RELIABILITY} or above")
+    heading(f"until the ranking's reliability stays at {TARGET_RELIABILITY} or above, wall seconds as stored")
     estimators(place, bench, scorer, args.singles)
 
 
@@ -119,7 +121,7 @@ def prepared(place: Workplace, args: argparse.Namespace) -> tuple[scoring.Work, 
     return work, lambda: load_model(source), Path(source.label).name
 
 
-def sweeps(bench: scoring.ModelBench) -> None:
+def sweeps(bench: scoring.ModelBench, clock: Clock) -> None:
     """A pass over all samples: with all logits, with those of labels alone, and with the shared prefix run once."""
     batches = [batch for shard in bench.shards for batch in shard]
 
@@ -144,24 +146,25 @@ def sweeps(bench: scoring.ModelBench) -> None:
         (f"the same, shared prefix of {prefix} tokens run once", shared),
     ):
         with torch.inference_mode():
-            row(what, min(timed(sweep) for _ in range(2)))
+            row(what, min(timed(sweep, clock) for _ in range(2)))
     with torch.inference_mode():
         found, plain = bench.scores(batches[-1]).logprobs, label_scores(bench.model, batches[-1], precise=True).logprobs
     print(f"  largest difference that the prefix makes to a log-probability: {float((found - plain).abs().max()):.1e}")
 
 
-def noise(model: Any, args: argparse.Namespace) -> None:
+def noise(model: Any, args: argparse.Namespace, clock: Clock) -> None:
     weights = NoisyWeights(model, 0, args.sigma)
-    row("snapshot and the first noise", timed(lambda: weights.set(0, 1)))
-    row("noise of a further draw", timed(lambda: weights.set(1, 1)))
-    row("its mirror image", timed(lambda: weights.set(1, -1)))
-    row("weights restored", timed(weights.restore))
+    row("snapshot and the first noise", timed(lambda: weights.set(0, 1), clock))
+    row("noise of a further draw", timed(lambda: weights.set(1, 1), clock))
+    row("its mirror image", timed(lambda: weights.set(1, -1), clock))
+    row("weights restored", timed(weights.restore, clock))
 
 
 class Watch:
     """Where a run's time goes: in the model's forward pass, in noise and its removal, in the store, in reduction."""
 
-    def __init__(self, model: Any, store: Any) -> None:
+    def __init__(self, model: Any, store: Any, clock: Clock) -> None:
+        self.clock = clock
         self.seconds: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.places = [
@@ -175,20 +178,20 @@ class Watch:
         self.before = [getattr(owner, name) for owner, name, _ in self.places]
         for (owner, name, what), function in zip(self.places, self.before, strict=True):
             setattr(owner, name, self._watched(function, what))
-        self.began = time.perf_counter()
+        self.began = self.clock()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.total = time.perf_counter() - self.began
+        self.total = self.clock() - self.began
         for (owner, name, _what), function in zip(self.places, self.before, strict=True):
             setattr(owner, name, function)
 
     def during(self, what: str, work: Callable[..., Any], *args: Any, **more: Any) -> Any:
-        began = time.perf_counter()
+        began = self.clock()
         try:
             return work(*args, **more)
         finally:
-            self.seconds[what] += time.perf_counter() - began
+            self.seconds[what] += self.clock() - began
             self.calls[what] += 1
 
     def _watched(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
@@ -276,10 +279,16 @@ def drawn(place: Workplace, shards: int) -> dict[tuple[int, int], np.ndarray]:
 # --------------------------------------------------------------------------------------------------- clocks and scales
 
 
-def timed(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+def clock_for(threads: int) -> tuple[Clock, str]:
+    """A clock that other work on the machine does not spoil, where there is one, and what it counts. Of several threads
+    processor time tells the sum, not how long they took."""
+    return (time.process_time, "processor seconds") if threads == 1 else (time.perf_counter, "wall seconds")
+
+
+def timed(work: Callable[[], Any], clock: Clock) -> float:
+    began = clock()
     work()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 @dataclass

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,19 @@ def test_it_runs(benchmark: Any, tiny_model_dir: Path, forget_file: Path, monkey
     monkeypatch.setattr(sys, "argv", ["score.py", *map(str, words)])
     benchmark.main()
     out = capsys.readouterr().out
+    assert "timed by processor seconds" in out and "the parts of a draw, processor seconds" in out
     assert "forward passes, 7 calls" in out  # one batch: unperturbed, and three pairs
     assert "noise and mirror, 6 calls" in out and "store, 7 calls" in out
     assert "peak above what the libraries take" in out
     assert "mean-abs needs" in out
+
+
+def test_one_thread_is_not_charged_for_the_time_of_others(benchmark: Any):
+    asleep = partial(time.sleep, 0.05)  # as one does whose core another process has
+    clock, _ = benchmark.clock_for(1)
+    assert benchmark.timed(asleep, clock) < 0.04
+    clock, kind = benchmark.clock_for(2)
+    assert benchmark.timed(asleep, clock) >= 0.05 and kind == "wall seconds"
 
 
 def test_the_draws_that_a_reliability_needs(benchmark: Any):
