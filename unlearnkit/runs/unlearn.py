@@ -17,6 +17,7 @@ from unlearnkit.runs.anchors import reference_nll
 from unlearnkit.runs.card import unlearning_card
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
+from unlearnkit.runs.others import chosen, fingerprints, generated, other_answers, series
 from unlearnkit.runs.thresholds import FORGOTTEN, evaluation, thresholds
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
 from unlearnkit.runs.workplace import Workplace
@@ -69,8 +70,9 @@ def unlearn(
     method: Algorithm = place.plugins.build("algorithm", algorithm, options or {})
     order = _sampler(place, sampler, sampler_options or {})
     around = None if wrapper is None else _wrapper(place, wrapper, wrapper_options or {}, method, algorithm, schedule)
+    others = other_answers(method, algorithm)
     specs = {"forget": forget}
-    if method.uses_retain:
+    if method.uses_retain or "forget:mismatched" in others:
         if retain is None:
             raise BadInput(f"algorithm {algorithm} needs a retain set", hint="--retain DATA", code="usage")
         specs["retain"] = retain
@@ -81,6 +83,7 @@ def unlearn(
     if retain is not None and not allow_overlap:
         check_overlap(sets["forget"], sets["retain"] if "retain" in sets else read_set(place, retain))
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
+    read = chosen(inputs, others, schedule.seed)
     ids = [sample.id for sample in inputs.sets["forget"].samples]
     reference = reference and evaluation(place.reading(), reference).id  # a run's newest evaluation may change
     forgotten = thresholds(place.reading() if reference else None, ids, value=threshold, reference=reference)
@@ -104,6 +107,7 @@ def unlearn(
         "plan": asdict(plan),
         "environment": now,
         **({"probe_every": probe_every} if probe_every else {}),
+        **({"others": fingerprints(read, others)} if others else {}),
         "thresholds": [t.hex() for t in forgotten.tolist()],  # what its record is read by, whoever draws
         "reference": reference,
     }
@@ -136,6 +140,7 @@ def unlearn(
         environment=now,
         argv=place.argv,
         seed=schedule.seed,
+        series=series(place, inputs, others),
     )  # fmt: skip
     run, folder, complete = begin(place, draft, inputs, anew=out is not None, force=force)
     if complete:
@@ -146,14 +151,15 @@ def unlearn(
         from unlearnkit.training.probes import Probes
 
         weights = load_model(source)
-        anchors = {role: reference_nll(place, weights, inputs, role) for role in method.anchors if role in inputs.sets}
+        read = generated(place, held, weights, read, others)
+        anchors = {role: reference_nll(place, weights, read, role) for role in method.anchors if role in read.sets}
         probes = Probes(ids)
         trainer = Trainer(
             model=weights,
             algorithm=method,
             name=f"{algorithm} ({place.plugins.offers('algorithm')[algorithm].origin})",
             plan=plan,
-            sets=inputs.encoded,
+            sets=read.encoded,
             draw=Orders(place, run, order, sampler, inputs, weights, plan, probes, forgotten).rows(),
             pad=inputs.pad,
             anchors=anchors,

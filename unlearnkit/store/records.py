@@ -76,7 +76,8 @@ class Run:
     error_code: str | None = None
     error: str | None = None
     series: str | None = None
-    """Key of the stored draws that a score run reduces; runs that differ in the reduction alone share it."""
+    """Key of what runs share: the stored draws that a score run reduces, where runs differ in the reduction alone, or
+    the generated answers that an unlearn run reads."""
     alive: bool = False
     """Whether a process works on it now: derived when read."""
 

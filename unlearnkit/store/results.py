@@ -29,6 +29,14 @@ class Results(Base):
         """A run's texts, by split and sample."""
         return self._of(Generation, schema.generation, run_id)
 
+    def shared_generations(self, series: str, split: str) -> dict[str, str]:
+        """Texts by sample of all runs of a series; of several for one sample the newest run's."""
+        table, run = schema.generation.c, schema.run.c
+        query = sa.select(table.sample, table.text).join(schema.run, run.id == table.run)
+        query = query.where(run.series == series, table.split == split).order_by(run.created, run.id)
+        with self._read() as connection:
+            return {row.sample: row.text for row in connection.execute(query)}
+
     def put_aggregates(self, run_id: str, aggregates: Sequence[AggregateRow]) -> None:
         rows = [fields(aggregate, run=run_id) for aggregate in aggregates]
         with self._write() as connection:
