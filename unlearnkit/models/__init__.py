@@ -7,8 +7,8 @@ loaded (`load`), and what is written appears whole or not at all (`save`). A mod
 """
 
 from unlearnkit.models.fingerprint import weights_fingerprint
-from unlearnkit.models.load import load_model, load_tokenizer
-from unlearnkit.models.save import check_out, save_model
+from unlearnkit.models.load import load_model, load_tokenizer, skeleton
+from unlearnkit.models.save import check_out, save_folder, save_model, write_beside
 from unlearnkit.models.source import ModelSource, resolve
 
 __all__ = [
@@ -17,6 +17,9 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "resolve",
+    "save_folder",
     "save_model",
+    "skeleton",
     "weights_fingerprint",
+    "write_beside",
 ]

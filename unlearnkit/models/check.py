@@ -51,7 +51,7 @@ def check_folder(folder: Path) -> Checked:
         if (folder / "adapter_config.json").exists():
             raise UnlearnkitError(
                 f"{folder} is an adapter, not a model",
-                hint="merge it into its base model first",
+                hint="the plugin unlearnkit-lora reads it, beside its base model: pip install unlearnkit-lora",
                 code="adapter",
             )
         raise UnlearnkitError(f"no config.json in {folder}", hint=NEEDED, code="model-config")

@@ -51,7 +51,7 @@ def folder_fingerprint(folder: Path, config: dict[str, Any], tensors: Iterable[S
     for tensor in sorted(tensors):
         _add(total, tensor.name, tensor.dtype, list(tensor.shape), _hash(_stored_bytes(tensor)))
     _add(total, "config", _lasting(config))
-    for path in sorted({path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)}):
+    for path in tokenizer_files(folder):
         name = path.relative_to(folder).as_posix()
         if name == "tokenizer_config.json":
             _add(total, name, _lasting(read_object(path, "tokenizer")))
@@ -72,6 +72,11 @@ def weights_fingerprint(model: nn.Module) -> str:
     for name, tensor in sorted(tensors.items()):
         _add(total, name, str(tensor.dtype), list(tensor.shape), _hash([_live_bytes(tensor)]))
     return total.hexdigest()
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files of a folder that make up its tokenizer, sorted."""
+    return sorted({path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)})
 
 
 def file_digest(path: Path) -> str:

@@ -42,7 +42,7 @@ def load_model(src: ModelSource, *, dtype: str = "float32") -> PreTrainedModel:
     if dtype not in DTYPES:
         raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     config = _load_config(src)
-    _check_buildable(src, config)
+    skeleton(src, config)
     with quiet():
         try:
             model, report = AutoModelForCausalLM.from_pretrained(
@@ -136,12 +136,16 @@ def _load_config(src: ModelSource) -> Any:
             ) from error
 
 
-def _check_buildable(src: ModelSource, config: Any) -> None:
-    """Build the model without memory and count: a width or a number of experts out of all proportion would
-    otherwise be allocated before the loader compares shapes."""
+def skeleton(src: ModelSource, config: Any = None) -> PreTrainedModel:
+    """The model without memory, on device "meta": to ask about its modules, and to count. A width or a number of experts
+    out of all proportion would otherwise be allocated before the loader compares shapes.
+
+    :raises UnlearnkitError: `model-config` or `architecture`, as `load_model`.
+    """
     import torch
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM
 
+    config = config or _load_config(src)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise UnlearnkitError(f"needs a causal language model, this is {config.model_type}", code="architecture")
     with quiet():
@@ -159,6 +163,7 @@ def _check_buildable(src: ModelSource, config: Any) -> None:
             f"{src.folder / 'config.json'} describes {described:,} parameters, the weights have {src.parameters:,}",
             code="model-config",
         )
+    return model  # type: ignore[no-any-return]
 
 
 def _check_complete(src: ModelSource, report: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,13 +32,18 @@ def save_model(
     :raises BadInput: as `check_out`.
     :raises UnlearnkitError: `write` where the folder cannot be written.
     """
+    save_folder(lambda folder: write_model(model, tokenizer, folder, card=card), out, force=force)
+    return resolve(str(out)).fingerprint
+
+
+def save_folder(write: Callable[[Path], None], out: str | Path, *, force: bool = False) -> None:
+    """Let `write` fill a folder that then becomes `out`. Raises as `save_model`."""
     check_out(out, force)
     try:
         with new_folder(Path(out)) as folder:
-            write_model(model, tokenizer, folder, card=card)
+            write(folder)
     except OSError as error:
         raise UnlearnkitError(f"cannot write {out}: {error}", code="write") from error
-    return resolve(str(out)).fingerprint
 
 
 def check_out(out: str | Path, force: bool) -> None:
@@ -59,7 +64,9 @@ def check_out(out: str | Path, force: bool) -> None:
         return
     if not force:
         raise BadInput(f"{out} is not empty", hint="choose another folder, or --force to replace the model in it")
-    if not (path / "config.json").is_file() or not any(path.glob("*.safetensors")):
+    if not any((path / name).is_file() for name in ("config.json", "adapter_config.json")) or not any(
+        path.glob("*.safetensors")
+    ):
         raise BadInput(f"{out} holds something else than a model and is not replaced", hint="choose another folder")
 
 
@@ -68,6 +75,12 @@ def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     _forget_quantisation(model)
     with quiet():
         model.save_pretrained(folder)
+    write_beside(tokenizer, folder, card=card)
+
+
+def write_beside(tokenizer: PreTrainedTokenizerBase, folder: Path, *, card: str) -> None:
+    """Write what goes with weights: tokenizer and card."""
+    with quiet():
         tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
