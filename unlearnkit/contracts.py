@@ -249,7 +249,8 @@ class Gradients(ABC):
     @abstractmethod
     def terms(self, *names: str) -> dict[str, Gradient]:
         """Gradients of the loss's weighted terms ("forget", "retain") at the weights as they are, over all of the
-        step's samples; of the named ones, or of all."""
+        step's samples; of the named ones, or of all. What is random in the model, such as dropout, is the same each
+        time."""
 
     @abstractmethod
     def beside(self, offset: Gradient) -> AbstractContextManager[None]:
@@ -267,7 +268,8 @@ class Wrapper(ABC):
     terms: ClassVar[tuple[str, ...]] = ()
     """Terms that the algorithm must have."""
     optimizer: ClassVar[str | None] = None
-    """The optimiser that it is made for, where any other would spoil it."""
+    """The optimiser that it is made for, where any other would spoil it. What it returns is then an update already, whose
+    norm is not clipped."""
 
     @abstractmethod
     def gradient(self, gradients: Gradients) -> Gradient:

@@ -127,9 +127,8 @@ class Trainer:
         if self.done == 0:
             self._sums = _bit_sums(self._parameters.values())
         step, lr = self.done, self.plan.learning_rate(self.done)
-        reseed(self.plan.seed, "step", step)
         found = self._gradients(step, rows)
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.plan.max_grad_norm or math.inf))
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._limit))
         self._check(found.totals, norm, lr)
         self._optimizer.step(lr)
         self.algorithm.stepped(self._state, found.totals)
@@ -141,31 +140,47 @@ class Trainer:
             self.moved = self._sums != _bit_sums(self._parameters.values())
         return {**found.totals, "grad_norm": norm, "lr": lr, "epoch": float(self.plan.epoch(step))}
 
+    @property
+    def _limit(self) -> float:
+        """Norm that a gradient is clipped to; never what a wrapper with an optimiser of its own has made."""
+        own = self.wrapper is not None and self.wrapper.optimizer is not None
+        return math.inf if own else self.plan.max_grad_norm or math.inf
+
     def _gradients(self, step: int, rows: Sequence[int]) -> StepGradients:
         """The step's gradient, left in the parameters, and what was found on the way."""
-        micro = self._micro_batches(step, rows)
-        tokens = {name: [self.sets[name][row].tokens for of in micro for row in of[name]] for name in micro[0]}
-
-        def divisor(name: str, term: Term) -> int:
-            counted = tokens[term.over or name]
-            return len(counted) if term.per == "sample" else sum(max(0, n - term.skip) for n in counted)
-
-        work = StepGradients(
-            parameters=list(self._parameters.values()),
-            step=step,
-            seed=derive(self.plan.seed, "wrapper", step),
-            state=dict(self._kept),
-            micro=lambda together: (self._at(rows_of, together) for rows_of in micro),
-            losses=self._losses,
-            divisor=divisor,
-            team=self.team,
-        )
+        work = self.step_gradients(step, rows)
         if self.wrapper is None:
             work.whole()
         else:
             with self._blamed(f"wrapper {self.wrapper_name}"):
                 work.use(checked_gradient(self.wrapper_name, self.wrapper.gradient(work), work.parameters))
         return work
+
+    def step_gradients(self, step: int, rows: Sequence[int]) -> StepGradients:
+        """What a step over these rows of the forget set may be asked for; nothing has been computed yet."""
+        micro = self._micro_batches(step, rows)
+        tokens = {name: [self.sets[name][row].tokens for of in micro for row in of[name]] for name in micro[0]}
+
+        def divisor(name: str, term: Term) -> int:
+            counted = tokens[term.over or name]
+            if term.per == "sample":
+                return len(counted)
+            return max(1, sum(max(0, n - term.skip) for n in counted))
+
+        def sweep(together: bool) -> Iterator[TrainingStep]:
+            reseed(self.plan.seed, "step", step)  # all sweeps of a step draw the same, so that they may be compared
+            return (self._at(rows_of, together) for rows_of in micro)
+
+        return StepGradients(
+            parameters=list(self._parameters.values()),
+            step=step,
+            seed=derive(self.plan.seed, "wrapper", step),
+            state=dict(self._kept),
+            micro=sweep,
+            losses=self._losses,
+            divisor=divisor,
+            team=self.team,
+        )
 
     def _micro_batches(self, step: int, rows: Sequence[int]) -> list[dict[str, Sequence[int]]]:
         """Rows by set of each micro-batch, the step's shortest texts first, so that little is padded."""
