@@ -7,10 +7,17 @@ from typing import ClassVar
 import pytest
 
 from unlearnkit.algorithms.adaptive_rmu import AdaptiveRMU
+from unlearnkit.algorithms.altpo import AltPO
 from unlearnkit.algorithms.ceu import CEU
+from unlearnkit.algorithms.dpo import DPO
 from unlearnkit.algorithms.flat import FLAT
 from unlearnkit.algorithms.ga import GA
 from unlearnkit.algorithms.graddiff import GradDiff
+from unlearnkit.algorithms.idk import IDK
+from unlearnkit.algorithms.idk_ap import IDKAP
+from unlearnkit.algorithms.jensun import JensUn
+from unlearnkit.algorithms.kl import KL
+from unlearnkit.algorithms.llmu import LLMU
 from unlearnkit.algorithms.me import ME
 from unlearnkit.algorithms.npo import NPO
 from unlearnkit.algorithms.pdu import PDU
@@ -66,6 +73,54 @@ class TestGradDiff(AlgorithmContract):
 
 class TestGradDiffWithoutRetain(AlgorithmContract):
     plugin = GradDiff
+    options: ClassVar = {"alpha": 0.0}
+
+
+class TestGradDiffByDistributions(AlgorithmContract):
+    plugin = GradDiff
+    options: ClassVar = {"retain": "kl"}
+
+
+class TestKL(AlgorithmContract):
+    plugin = KL
+
+
+class TestIDK(AlgorithmContract):
+    plugin = IDK
+
+
+class TestIDKAP(AlgorithmContract):
+    plugin = IDKAP
+
+
+class TestDPO(AlgorithmContract):
+    plugin = DPO
+
+
+class TestAltPO(AlgorithmContract):
+    plugin = AltPO
+
+
+class TestLLMU(AlgorithmContract):
+    plugin = LLMU
+
+
+class TestJensUn(AlgorithmContract):
+    plugin = JensUn
+
+
+class TestIDKAPWithoutRetain(AlgorithmContract):
+    plugin = IDKAP
+    options: ClassVar = {"alpha": 0.0}
+
+
+class TestLLMUWithoutRetain(AlgorithmContract):
+    plugin = LLMU
+    options: ClassVar = {"alpha": 0.0}
+
+
+class TestJensUnWithoutRetain(AlgorithmContract):
+    plugin = JensUn
     options: ClassVar = {"alpha": 0.0}
 
 
