@@ -35,6 +35,16 @@ def register_algorithms() -> dict[str, str]:
 
 
 @hookimpl
+def register_wrappers() -> dict[str, str]:
+    return {
+        "gru": "unlearnkit.wrappers.gru:GRU",
+        "ngdiff": "unlearnkit.wrappers.ngdiff:NGDiff",
+        "sam": "unlearnkit.wrappers.sam:SAM",
+        "soul": "unlearnkit.wrappers.soul:SOUL",
+    }
+
+
+@hookimpl
 def register_scorers() -> dict[str, str]:
     return {
         "mrd": "unlearnkit.scorers.mrd:MRD",
