@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from unlearnkit.checks import checked_gradient, checked_terms
-from unlearnkit.contracts import Algorithm, Gradient, Term, Wrapper
+from unlearnkit.contracts import Adapter, Algorithm, Gradient, Term, Wrapper
 from unlearnkit.data.collate import collate
 from unlearnkit.data.collate import plan as by_length
 from unlearnkit.errors import UnlearnkitError
@@ -27,6 +27,7 @@ from unlearnkit.training.optimizers import Optimizer
 from unlearnkit.training.plan import TrainingPlan
 from unlearnkit.training.step import TrainingStep, mean_nll
 from unlearnkit.training.team import Team
+from unlearnkit.training.trained import mark_trained
 from unlearnkit.training.words import LOOKED_AT
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Trainer:
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
     wrapper: Wrapper | None = None
     wrapper_name: str = ""
+    adapter: Adapter | None = None
     probes: Probes | None = None
     probe_every: int | None = None
     team: Team = field(default_factory=Team)
@@ -83,11 +85,9 @@ class Trainer:
             self.model.to(torch.bfloat16)
         if self.plan.recompute:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and self.algorithm.trains(name, self.model))
-        self._parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        if not self._parameters:
-            raise UnlearnkitError(f"{self.name} trains no parameter of this model", code="nothing-trained")
+        self._parameters = mark_trained(
+            self.model, self.algorithm, self.name, self.adapter, derive(self.plan.seed, "adapter")
+        )
         self._start = (
             {name: p.detach().clone() for name, p in self._parameters.items()}
             if self.algorithm.reads_reference
@@ -112,15 +112,15 @@ class Trainer:
             UnlearnkitError: code `plugin-contract` or `plugin-error`, where the algorithm or wrapper is at fault.
         """
         self.model.train()
-        self._probe(ends=self.done == self.plan.steps)
+        self.probe(ends=self.done == self.plan.steps)
         while self.done < self.plan.steps:
             rows = self.draw(self.done)
-            if not len(rows) and self._probe(ends=True):  # it was drawn by what may be an epoch old
+            if not len(rows) and self.probe(ends=True):  # it was drawn by what may be an epoch old
                 rows = self.draw(self.done)
             if not len(rows):
                 return
             terms = self._step(rows)
-            self._probe(ends=self.done == self.plan.steps)
+            self.probe(ends=self.done == self.plan.steps)
             yield terms
 
     def _step(self, rows: Sequence[int]) -> dict[str, float]:
@@ -243,8 +243,8 @@ class Trainer:
 
     # --------------------------------------------------------------------------------------------------- probes
 
-    def _probe(self, *, ends: bool) -> bool:
-        """Sweep the forget set where that is due and has not been done; whether it was swept."""
+    def probe(self, *, ends: bool) -> bool:
+        """Sweep the forget set where that is due, as it is at an end, and has not been done; whether it was swept."""
         if self.probes is None or self.probe_every is None or self.probes.swept == self.done:
             return False
         if due := ends or self.done % self.probe_every == 0:

@@ -8,7 +8,7 @@ rows, so a run that goes on chooses as an undisturbed one does.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +41,22 @@ class Probes:
         self.swept = updates
         self._add(updates, nll, swept=True)
 
+    def look(self, updates: int, nll: Mapping[str, float]) -> None:
+        """Samples of another set after `updates` updates, at the weights of a sweep."""
+        self._keep(updates, nll, swept=True)
+
+    def swept_at(self, updates: int, samples: Iterable[str]) -> list[float | None] | None:
+        """The mean NLL of each of the samples at the sweep after `updates` updates, nats, None where not finite; None
+        where any was not looked at then."""
+        found = []
+        for sample in samples:
+            rows = (row for row in reversed(self._rows.get(sample, [])) if row.swept and row.updates == updates)
+            row = next(rows, None)
+            if row is None:
+                return None
+            found.append(row.nll)
+        return found
+
     def known(self, updates: int) -> np.ndarray:
         """The newest mean NLL of each row when the step after `updates` updates is chosen, [n], nats; NaN where nothing
         finite is known."""
@@ -60,13 +76,16 @@ class Probes:
         self.swept = max((row.updates for row in rows if row.swept and row.updates <= updates), default=-1)
 
     def _add(self, updates: int, nll: Sequence[tuple[int, float]], *, swept: bool) -> None:
-        found: dict[str, ProbeRow] = {}
+        found: dict[str, float] = {}
         for row, value in nll:
-            sample = self.samples[row]
-            found.setdefault(sample, ProbeRow(updates, sample, value if math.isfinite(value) else None, swept))
-        for sample, probe in found.items():
+            found.setdefault(self.samples[row], value)
+        self._keep(updates, found, swept=swept)
+
+    def _keep(self, updates: int, nll: Mapping[str, float], *, swept: bool) -> None:
+        for sample, value in nll.items():
+            probe = ProbeRow(updates, sample, value if math.isfinite(value) else None, swept)
             self._rows.setdefault(sample, []).append(probe)
-        self._fresh += found.values()
+            self._fresh.append(probe)
 
     def _newest(self, sample: str, updates: int) -> float:
         row = next((row for row in reversed(self._rows.get(sample, [])) if _before(row, updates)), None)
