@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from unlearnkit.store import new_id, records
 from unlearnkit.suites import Suite, suite
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from unlearnkit.models import ModelSource
 
 BATCH_SIZE = 8
@@ -46,6 +48,12 @@ class EvalReport:
     from_store: int
     metrics: Mapping[str, Figure]
     aggregates: Mapping[str, records.AggregateRow]
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """Every number by its name, None where undefined."""
+        numbers = {**self.metrics, **self.aggregates}
+        return {name: of.value for name, of in numbers.items()}
 
     def json(self) -> dict[str, Any]:
         return {
@@ -83,11 +91,69 @@ def evaluate(
     Raises:
         UnlearnkitError: bad input, before a model is loaded or anything is written.
     """
-    chosen = suite(suite_name)
+    chosen = checked_suite(suite_name, data, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    metrics = metrics_of(place, chosen, data)
+    sets = {split: read_set(place, spec) for split, spec in data.items()}
+    model = _run_source(place, model)
+    source = find_model(place, model)
+    inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt).unique(*data)
+    check_other_answers(inputs)
+    held_against = None if reference is None else _reference(place, reference, inputs)
+    task = EvalTask(
+        suite=chosen, metrics=metrics, inputs=inputs, against=held_against,
+        max_new_tokens=max_new_tokens or chosen.max_new_tokens, batch_size=batch_size,
+    )  # fmt: skip
+    asked = request(
+        place, model=model, data=data, suite_name=suite_name,
+        reference=None if held_against is None else held_against.id,
+        max_new_tokens=task.max_new_tokens, batch_size=batch_size, template=template, system_prompt=system_prompt,
+    )  # fmt: skip
+    weights = Weights(source.fingerprint, source.label, lambda: load_model(source))
+    return run_task(place, task, weights, asked, parent=_writer(place, source))
+
+
+@dataclass(frozen=True)
+class EvalTask:
+    """An evaluation but for the weights: which metrics are read of which samples, each once, and how."""
+
+    suite: Suite
+    metrics: Mapping[str, Metric]
+    inputs: Inputs
+    against: records.Run | None
+    """The evaluation that numbers over samples are held against."""
+    max_new_tokens: int
+    batch_size: int = BATCH_SIZE
+
+    def determines(self, place: Workplace) -> dict[str, Any]:
+        """All that its results depend on besides the weights and the environment."""
+        inputs, metrics = self.inputs, self.metrics
+        return {
+            "metrics": {n: [*place.plugins.code("metric", n), options_of(m)] for n, m in sorted(metrics.items())},
+            "data": {split: chosen.extras_fingerprint for split, chosen in inputs.sets.items()},
+            "template": inputs.template.fingerprint,
+            "max_new_tokens": self.max_new_tokens,
+            "batch_size": self.batch_size,
+        }
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is evaluated: weights by content, under a name, and how to get at them."""
+
+    fingerprint: str
+    label: str
+    load: Callable[[], PreTrainedModel]
+
+
+def checked_suite(
+    name: str, data: Mapping[str, DataSpec], *, max_new_tokens: int | None, batch_size: int = BATCH_SIZE
+) -> Suite:
+    """The suite, seen to have the splits of the data, and the numbers of an evaluation in their bounds."""
+    chosen = suite(name)
     unknown = sorted(set(data) - set(chosen.splits))
     if unknown or not data:
         raise BadInput(
-            f"suite {suite_name} has no split {', '.join(unknown)}" if unknown else "no data to evaluate on",
+            f"suite {name} has no split {', '.join(unknown)}" if unknown else "no data to evaluate on",
             hint=f"its splits: {', '.join(chosen.splits)}",
             code="split",
         )
@@ -95,59 +161,68 @@ def evaluate(
         raise BadInput(f"--batch-size must be a whole number ≥ 1, got {batch_size}", code="value")
     if max_new_tokens is not None and not 1 <= max_new_tokens <= 100_000:
         raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
-    metrics = {name: place.plugins.build("metric", name, {}) for split in data for name in chosen.splits[split]}
-    sets = {split: read_set(place, spec) for split, spec in data.items()}
-    model = _run_source(place, model)
-    source = find_model(place, model)
-    inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt).unique(*data)
-    check_other_answers(inputs)
-    held_against = None if reference is None else _reference(place, reference, inputs)
-    new_tokens = max_new_tokens or chosen.max_new_tokens
-    now = place.environment()
-    determines = {
-        "metrics": {n: [*place.plugins.code("metric", n), options_of(m)] for n, m in sorted(metrics.items())},
-        "model": source.fingerprint,
-        "data": {split: inputs.sets[split].extras_fingerprint for split in data},
-        "template": inputs.template.fingerprint,
-        "max_new_tokens": new_tokens,
-        "batch_size": batch_size,
-        "environment": now,
-    }
+    return chosen
+
+
+def metrics_of(place: Workplace, chosen: Suite, splits: Iterable[str]) -> dict[str, Metric]:
+    """The metrics of a suite on some of its splits, by name."""
+    return {name: place.plugins.build("metric", name, {}) for split in splits for name in chosen.splits[split]}
+
+
+def run_task(
+    place: Workplace,
+    task: EvalTask,
+    weights: Weights,
+    asked: Mapping[str, Any],
+    *,
+    parent: str | None,
+    step: int | None = None,
+) -> EvalReport:
+    """Find or make the run of a task, measure what is missing, and report.
+
+    Args:
+        asked: the request that it can be made again by; empty for weights that are nowhere but in memory.
+        step: how many optimiser steps of its parent made the weights, where that is training.
+    """
+    inputs, now = task.inputs, place.environment()
+    determines = {**task.determines(place), "model": weights.fingerprint, "environment": now}
     draft = records.Run(
         id=new_id(),
         kind="eval",
-        identity=digest("eval", suite_name, determines),
+        identity=digest("eval", task.suite.name, determines),
         state="created",
-        method=suite_name,
-        model=source.fingerprint,
-        datasets={split: inputs.sets[split].fingerprint for split in data},
+        method=task.suite.name,
+        model=weights.fingerprint,
+        datasets={split: chosen.fingerprint for split, chosen in inputs.sets.items()},
         config={
-            "request": request(
-                place, model=model, data=data, suite_name=suite_name,
-                reference=None if held_against is None else held_against.id,
-                max_new_tokens=new_tokens, batch_size=batch_size,
-                template=template, system_prompt=system_prompt,
-            ),
+            "request": dict(asked),
             "template": inputs.template.kind,
-            "max_new_tokens": new_tokens,
-            "forget": _asked_of_forget(inputs),
+            "max_new_tokens": task.max_new_tokens,
+            "forget": asked_of_forget(inputs),
+            **({} if step is None else {"step": step}),
         },
         environment=now,
         argv=place.argv,
-        parent=_writer(place, source),
-    )  # fmt: skip
+        parent=parent,
+    )
     place.check_same(draft)
     inputs.record(place)
     run, _ = place.store.begin(draft)
     computed = 0
     if run.state != "complete":
         with place.working(run):
-            computed = _measure(place, run, chosen, source, inputs, metrics, batch_size, new_tokens)
-            run = place.store.finish(run.id, "complete", summary={"label": source.label, "splits": list(data)})
-    figures = figures_of(place, run.id, chosen, metrics)
-    aggregates = _aggregate(place, run.id, chosen, metrics, held_against)
-    total = sum(len(inputs.sets[split].samples) for split in data)
-    return EvalReport(run.id, source.label, suite_name, computed, total - computed, figures, aggregates)
+            computed = _measure(place, run, task, weights)
+            summary = {"label": weights.label, "splits": list(inputs.sets)}
+            run = place.store.finish(run.id, "complete", summary=summary)
+    return report_of(place, task, run.id, weights.label, computed)
+
+
+def report_of(place: Workplace, task: EvalTask, run: str, label: str, computed: int = 0) -> EvalReport:
+    """A complete evaluation as a report."""
+    figures = figures_of(place, run, task.suite, task.metrics)
+    aggregates = _aggregate(place, run, task.suite, task.metrics, task.against)
+    total = sum(len(chosen.samples) for chosen in task.inputs.sets.values())
+    return EvalReport(run, label, task.suite.name, computed, total - computed, figures, aggregates)
 
 
 def _run_source(place: Workplace, model: str) -> str:
@@ -179,7 +254,7 @@ def _reference(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
     """
     if "forget" not in inputs.sets:
         raise BadInput("--reference is for the forget set", hint="--forget DATA", code="reference")
-    label, asked = inputs.sets["forget"].label, _asked_of_forget(inputs)
+    label, asked = inputs.sets["forget"].label, asked_of_forget(inputs)
     run = place.reading().run(ref)
     evals = [run] if run.kind == "eval" else place.reading().runs(kind="eval", model=run.summary.get("model", ""))
     found = next((e for e in evals if e.state == "complete" and e.config.get("forget") == asked), None)
@@ -193,23 +268,23 @@ def _reference(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
     )
 
 
-def _asked_of_forget(inputs: Inputs) -> str | None:
+def asked_of_forget(inputs: Inputs) -> str | None:
     """What two evaluations must share for their forget sets to be held against each other."""
     if "forget" not in inputs.sets:
         return None
     return digest(inputs.sets["forget"].extras_fingerprint, inputs.template.fingerprint)
 
 
-def _measure(
-    place: Workplace, run: records.Run, chosen: Suite, source: ModelSource, inputs: Inputs,
-    metrics: Mapping[str, Metric], batch_size: int, max_new_tokens: int,
-) -> int:  # fmt: skip
+def _measure(place: Workplace, run: records.Run, task: EvalTask, weights: Weights) -> int:
     from unlearnkit import evaluating
 
-    evaluator = evaluating.Evaluator(load_model(source), inputs.tokenizer, inputs.template, batch_size, max_new_tokens)
+    inputs = task.inputs
+    evaluator = evaluating.Evaluator(
+        weights.load(), inputs.tokenizer, inputs.template, task.batch_size, task.max_new_tokens
+    )
     computed = 0
     for split, samples in inputs.sets.items():
-        read = {name: metrics[name] for name in chosen.splits[split]}
+        read = {name: task.metrics[name] for name in task.suite.splits[split]}
         computed += evaluating.measure(
             place.store, run.id, split, samples.samples, read, evaluator, place.progress,
             keep_text=place.settings.store_text,
