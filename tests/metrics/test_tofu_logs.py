@@ -82,11 +82,14 @@ def test_forget_quality_is_theirs(model, reference, columns, expected):
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("variant", ["rougeL", "rouge1"])
-def test_rouge_of_every_generation_is_theirs(model, variant, logs):
+def test_rouge_of_every_generation_is_theirs(model, logs, columns):
     for split, log in logs(model).items():
-        values = Rouge(variant=variant).measure(probe(log))
-        np.testing.assert_allclose(values, log[f"{variant}_recall"], rtol=1e-9, atol=0, err_msg=split)
+        values = {
+            "rougeL": columns[model][split, "rouge"].values,
+            "rouge1": Rouge(variant="rouge1").measure(probe(log)),
+        }
+        for variant, found in values.items():
+            np.testing.assert_allclose(found, log[f"{variant}_recall"], rtol=1e-9, atol=0, err_msg=split)
 
 
 def test_utility_of_a_retain_set_alone_has_three_terms(columns):
