@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from unlearnkit.errors import BadInput
 
@@ -44,6 +44,8 @@ class Settings:
     """Whether prompts, answers and generations are kept in the store."""
     threads: PositiveInt | None = None
     """CPU threads for torch; part of what makes two runs bit-identical."""
+    parallel: Literal["ddp", "fsdp2"] | None = None
+    """How processes that were launched together share a model; None: ddp, or what accelerate was told."""
 
 
 def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -6,6 +6,7 @@ import functools
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,31 +17,45 @@ from click.core import ParameterSource
 from unlearnkit.cli.output import FORMATS, Output
 from unlearnkit.cli.params import ANY_TEXT, SEED, WHOLE, Command
 from unlearnkit.errors import Interrupted
+from unlearnkit.training.words import OPTIMIZERS, PRECISIONS, SCHEDULES, SHARINGS, leads, sharing
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def make_command(
-    name: str | None = None, *, examples: str = "", cls: type[Command] = Command, **attributes: Any
+    name: str | None = None, *, examples: str = "", together: bool = False, cls: type[Command] = Command,
+    **attributes: Any,
 ) -> Callable[[Callable[..., Any]], Command]:
     """A command with examples at the end of its help, and with `--store`, `--format` and `--debug`; its function gets
-    a `Workplace` and an `Output` first."""
+    a `Workplace` and an `Output` first. One that runs `together` takes `--parallel`, and trains on all the processes
+    that were launched; of others one process does it all."""
 
     def decorate(function: Callable[..., Any]) -> Command:
         @functools.wraps(function)
         def run(*, store: str | None, no_upgrade: bool, format_: str, debug: bool, **arguments: Any) -> Any:
             del debug  # read from the command line by whoever catches the error
+            if not (together or leads()):
+                return None
             out = Output(format_)
             with _workplace(store, no_upgrade, out, arguments) as place:
+                if not leads():
+                    return _follow(place)
                 try:
-                    return function(place, out, **arguments)
+                    with _leading(place, together):
+                        return function(place, out, **arguments)
                 except Interrupted as stop:
                     if stop.hint:
                         stop.hint = follow_up(*shlex.split(stop.hint)[1:])
                     raise
 
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
+        parallel = click.option(
+            "--parallel",
+            type=click.Choice(SHARINGS),
+            help="How the processes that torchrun launched share the model (default: ddp).",
+        )
         for decorator in (
+            *((parallel,) if together else ()),
             click.option("--debug", is_flag=True, help="Show where an error comes from."),
             click.option(
                 "--format",
@@ -69,11 +84,27 @@ def _workplace(store: str | None, no_upgrade: bool, out: Output, arguments: dict
         "tofu_dir": _path(arguments.pop("tofu_dir", None)),
         "allow_download": arguments.pop("allow_download", None) or None,
         "store_text": arguments.pop("store_text", None) or None,
+        "parallel": arguments.pop("parallel", None),
     }
     settings = replace(load_settings(), **{key: value for key, value in chosen.items() if value is not None})
     return Workplace(
         settings, out.progress(), argv=("unlearnkit", *sys.argv[1:]), inexact=arguments.pop("inexact", False)
     )
+
+
+def _leading(place: Any, together: bool) -> Any:
+    """What holds while the process that talks to the user works."""
+    if not together or sharing(place.settings.parallel) is None:
+        return nullcontext()
+    from unlearnkit.runs.following import leading
+
+    return leading(place)
+
+
+def _follow(place: Any) -> None:
+    from unlearnkit.runs.following import follow
+
+    follow(place)
 
 
 def _path(value: str | None) -> Path | None:
@@ -161,7 +192,6 @@ inexact_option = click.option("--inexact", is_flag=True, help="Go on even where 
 def training_options(lr: str, epochs: str) -> Decorator:
     """Length, speed and place of a training run; `lr` and `epochs` say what stands for those that are not given."""
     from unlearnkit.cli.params import NOT_NEGATIVE, POSITIVE, SHARE
-    from unlearnkit.training.words import OPTIMIZERS, PRECISIONS, SCHEDULES
 
     return options(
         click.option("--epochs", type=WHOLE, help=f"Passes over the first set (default: {epochs})."),

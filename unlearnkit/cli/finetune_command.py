@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 @make_command(
     "finetune",
+    together=True,
     examples="""
 unlearnkit finetune --model my-base --data forget.jsonl --data retain.jsonl --out full
 unlearnkit finetune --model my-base --data retain.jsonl --out retain-only

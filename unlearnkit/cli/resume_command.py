@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
 
 
-@make_command("resume", examples="unlearnkit resume @last")
+@make_command("resume", together=True, examples="unlearnkit resume @last")
 @click.argument("run")
 @inexact_option
 def command(place: Workplace, screen: Output, run: str) -> None:

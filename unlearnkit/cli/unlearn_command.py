@@ -57,6 +57,7 @@ def _recommended() -> dict[str, list[str]]:
 @make_command(
     "unlearn",
     cls=Unlearn,
+    together=True,
     examples="""
 unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl
 unlearnkit unlearn --model my-model --forget tofu:forget01 --retain tofu:retain99 --plugin simnpo -o beta=3

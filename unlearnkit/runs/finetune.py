@@ -8,6 +8,7 @@ from unlearnkit import training
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
 from unlearnkit.runs.card import finetuning_card
+from unlearnkit.runs.following import call_in
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
@@ -87,15 +88,15 @@ def finetune(
             order = np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n)
             return [int(row) for row in order]
 
-        trainer = Trainer(
-            model=load_model(source),
-            algorithm=FineTuning(),
-            name="finetune",
-            plan=plan,
-            sets={"forget": encoded},
-            draw=by_epoch(plan, shuffled),
-            pad=inputs.pad,
-        )
+        parts = {
+            "algorithm": FineTuning(),
+            "name": "finetune",
+            "plan": plan,
+            "sets": {"forget": encoded},
+            "pad": inputs.pad,
+        }
+        call_in(place, source, parts)
+        trainer = Trainer(model=load_model(source), team=place.team, draw=by_epoch(plan, shuffled), **parts)
         run = drive(
             place, held, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,

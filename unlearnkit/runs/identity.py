@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput
+from unlearnkit.training.words import launched, sharing
 
 if TYPE_CHECKING:
     from unlearnkit.settings import Settings
@@ -34,12 +35,14 @@ def environment(settings: Settings) -> dict[str, Any]:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     cuda = torch.cuda.is_available()
-    return {
+    here = {
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "device": torch.cuda.get_device_name() if cuda else f"cpu {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),
     }
+    shared = sharing(settings.parallel)
+    return here if shared is None else {**here, "processes": f"{launched()} {shared}"}
 
 
 def check_environment(run: Run, now: dict[str, Any], *, inexact: bool) -> None:

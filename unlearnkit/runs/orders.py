@@ -41,7 +41,8 @@ class Orders:
     sampler: Sampler
     name: str
     inputs: Inputs
-    model: nn.Module
+    model: Callable[[], nn.Module]
+    """The model as it is, whole."""
     plan: TrainingPlan
     probes: Probes
     threshold: np.ndarray
@@ -111,8 +112,8 @@ class Orders:
         unique = self.inputs.unique("forget", *scorer.sets)
         started = epoch == 0
         task = scores.ScoreTask(
-            weights=self.inputs.model.fingerprint if started else weights_fingerprint(self.model),
-            load=lambda: self.model,
+            weights=self.inputs.model.fingerprint if started else weights_fingerprint(self.model()),
+            load=self.model,
             inputs=unique,
             role="forget",
             scorer_name=needs.scorer,

@@ -238,7 +238,7 @@ def _finish(
     steps = store.steps(run.id)
     summary = {
         "model_dir": str(out),
-        "model": save_model(trainer.model, inputs.tokenizer, out, card=card, force=force),
+        "model": save_model(trainer.plain(), inputs.tokenizer, out, card=card, force=force),
         "steps": trainer.done,
         "stopped_by": _stopped_by(trainer),
         "seconds": round(seconds, 2),

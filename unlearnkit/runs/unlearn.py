@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearnkit import scoring, training
 from unlearnkit.contracts import Algorithm, Sampler, Wrapper
@@ -15,6 +15,7 @@ from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.anchors import reference_nll
 from unlearnkit.runs.card import unlearning_card
+from unlearnkit.runs.following import call_in
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
 from unlearnkit.runs.others import chosen, fingerprints, generated, other_answers, series
@@ -22,6 +23,9 @@ from unlearnkit.runs.thresholds import FORGOTTEN, evaluation, thresholds
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
+
+if TYPE_CHECKING:
+    from torch import nn
 
 STILL = 0.01
 """A forget term that changes by less than this share has not moved."""
@@ -154,19 +158,28 @@ def unlearn(
         read = generated(place, held, weights, read, others)
         anchors = {role: reference_nll(place, weights, read, role) for role in method.anchors if role in read.sets}
         probes = Probes(ids)
+        parts = {
+            "algorithm": method,
+            "name": f"{algorithm} ({place.plugins.offers('algorithm')[algorithm].origin})",
+            "plan": plan,
+            "sets": read.encoded,
+            "pad": inputs.pad,
+            "anchors": anchors,
+            "wrapper": around,
+            "wrapper_name": wrapper or "",
+        }
+        call_in(place, source, parts)
+
+        def whole() -> nn.Module:
+            return trainer.plain()
+
         trainer = Trainer(
             model=weights,
-            algorithm=method,
-            name=f"{algorithm} ({place.plugins.offers('algorithm')[algorithm].origin})",
-            plan=plan,
-            sets=read.encoded,
-            draw=Orders(place, run, order, sampler, inputs, weights, plan, probes, forgotten).rows(),
-            pad=inputs.pad,
-            anchors=anchors,
-            wrapper=around,
-            wrapper_name=wrapper or "",
+            team=place.team,
+            draw=Orders(place, run, order, sampler, inputs, whole, plan, probes, forgotten).rows(),
             probes=probes,
             probe_every=probe_every,
+            **parts,
         )
         run = drive(
             place, held, trainer, inputs, folder,

@@ -13,11 +13,13 @@ from unlearnkit.progress import SILENT, Progress
 from unlearnkit.runs.identity import environment
 from unlearnkit.runs.stopping import Stop
 from unlearnkit.settings import Settings, load_settings
+from unlearnkit.training.words import sharing
 
 if TYPE_CHECKING:
     from unlearnkit.plugins import Plugins
     from unlearnkit.store import Store
     from unlearnkit.store.records import Run
+    from unlearnkit.training.team import Team
 
 
 @dataclass
@@ -86,6 +88,14 @@ class Workplace:
             hint="the command itself makes a new run of what is there now",
             code="changed",
         )
+
+    @cached_property
+    def team(self) -> Team:
+        """The processes that work on this together. They find each other when this is first asked for."""
+        from unlearnkit.training.team import Processes, Team
+
+        shared = sharing(self.settings.parallel)
+        return Team() if shared is None else Processes(shared)
 
     @cached_property
     def plugins(self) -> Plugins:

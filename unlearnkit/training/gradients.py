@@ -14,6 +14,7 @@ import torch
 
 from unlearnkit.contracts import Gradient, Gradients, Term
 from unlearnkit.errors import UnlearnkitError
+from unlearnkit.training.team import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,15 +30,16 @@ if TYPE_CHECKING:
 class StepGradients(Gradients):
     """Sweeps over the micro-batches of one step.
 
-    `micro(together)` makes the step's micro-batches anew, with forward passes shared or each set's own; `losses`
-    is the algorithm's loss, checked; `sizes(term)` says what a term is divided by.
+    `micro(together)` makes this process's part of the micro-batches anew, with forward passes shared or each set's own,
+    and a weight that is 0 where another's samples only keep it in step; `losses` is the algorithm's loss, checked;
+    `divisor(name, term)` says what a term is divided by.
     """
 
     parameters: Sequence[Parameter]
     step: int
     seed: int
     state: dict[str, Gradient]
-    micro: Callable[[bool], Iterator[TrainingStep]]
+    micro: Callable[[bool], Iterator[tuple[TrainingStep, float]]]
     losses: Callable[[TrainingStep], dict[str, Term]]
     divisor: Callable[[str, Term], int]
     team: Team
@@ -79,7 +81,7 @@ class StepGradients(Gradients):
                     parameter.copy_(old)
 
     def dot(self, one: Gradient, other: Gradient) -> float:
-        return self.team.total(sum(float((a.double() * b.double()).sum()) for a, b in zip(one, other, strict=True)))
+        return sum(float(whole((a.double() * b.double()).sum())) for a, b in zip(one, other, strict=True))
 
     def use(self, gradient: Gradient) -> None:
         """Leave a gradient in the parameters' `.grad`."""
@@ -89,14 +91,14 @@ class StepGradients(Gradients):
     def _parts(self, *, together: bool) -> Iterator[tuple[dict[str, Term], dict[str, Tensor]]]:
         """(terms, their shares of the step's values) of each micro-batch; notes what the first sweep finds."""
         first = not self.totals
-        for micro in self.micro(together):
+        for micro, weight in self.micro(together):
             at = self.losses(micro)
-            parts = {name: term.values.sum() / self.divisor(name, term) for name, term in at.items()}
+            parts = {name: weight * term.values.sum() / self.divisor(name, term) for name, term in at.items()}
             if first:
                 for name, part in parts.items():
                     self._count(name, float(part.detach()))
                     self._count("loss", at[name].weight * float(part.detach()))
-                self.nll += micro.found()
+                self.nll += micro.found() if weight else []
             yield at, parts
         if first:
             self.totals, self.nll = self.team.merge(self.totals, self.nll)

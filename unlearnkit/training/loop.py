@@ -7,11 +7,12 @@ fills `probes`, and whoever drives it writes rows and checkpoints.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,7 +27,7 @@ from unlearnkit.training.gradients import StepGradients
 from unlearnkit.training.optimizers import Optimizer
 from unlearnkit.training.plan import TrainingPlan
 from unlearnkit.training.step import TrainingStep, mean_nll
-from unlearnkit.training.team import Team
+from unlearnkit.training.team import Team, like, piece, together, whole
 from unlearnkit.training.trained import mark_trained
 from unlearnkit.training.words import LOOKED_AT
 
@@ -85,14 +86,11 @@ class Trainer:
             self.model.to(torch.bfloat16)
         if self.plan.recompute:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-        self._parameters = mark_trained(
-            self.model, self.algorithm, self.name, self.adapter, derive(self.plan.seed, "adapter")
-        )
-        self._start = (
-            {name: p.detach().clone() for name, p in self._parameters.items()}
-            if self.algorithm.reads_reference
-            else None
-        )
+        mark_trained(self.model, self.algorithm, self.name, self.adapter, derive(self.plan.seed, "adapter"))
+        self._start = self._starting() if self.algorithm.reads_reference else None
+        self._skeleton = copy.deepcopy(self.model).to("meta") if self.team.sharded else None
+        self.model = self.team.shard(self.model)
+        self._parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._optimizer = Optimizer(
             self.plan.optimizer, self._parameters, lr=self.plan.lr, weight_decay=self.plan.weight_decay
         )
@@ -100,6 +98,12 @@ class Trainer:
         self._kept: dict[str, Gradient] = {}
         self._first_retain: float | None = None
         self._sums: list[int] | None = None
+
+    def _starting(self) -> Mapping[str, Tensor] | nn.Module:
+        """The model as it is now, to be read later: a copy, where it is in pieces that cannot be swapped."""
+        if self.team.sharded:
+            return self.team.shard(copy.deepcopy(self.model).requires_grad_(False))
+        return {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
 
     # ---------------------------------------------------------------------------------------------------- steps
 
@@ -119,16 +123,36 @@ class Trainer:
                 rows = self.draw(self.done)
             if not len(rows):
                 return
+            self.team.tell(("step", list(rows)))
             terms = self._step(rows)
             self.probe(ends=self.done == self.plan.steps)
             yield terms
+
+    def follow(self) -> Any:
+        """Do as the process that leads, until it gives an order that is not about this training: that order."""
+        self.model.train()
+        while True:
+            order, *about = said = self.team.hear()
+            if order == "step":
+                with suppress(Diverged):  # the one that leads says so
+                    self._step(*about)
+            elif order == "sweep":
+                self._swept(*about)
+            elif order == "state":
+                self._state_of_all()
+            elif order == "weights":
+                self._weights()
+            elif order == "load":
+                self._load(self.team.spread(None), *about)
+            else:
+                return said
 
     def _step(self, rows: Sequence[int]) -> dict[str, float]:
         if self.done == 0:
             self._sums = _bit_sums(self._parameters.values())
         step, lr = self.done, self.plan.learning_rate(self.done)
         found = self._gradients(step, rows)
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._limit))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._limit)))
         self._check(found.totals, norm, lr)
         self._optimizer.step(lr)
         self.algorithm.stepped(self._state, found.totals)
@@ -195,11 +219,14 @@ class Trainer:
     def _by_length(self, role: str, rows: Sequence[int]) -> list[int]:
         return sorted(rows, key=lambda row: (len(self.sets[role][row]), row))
 
-    def _at(self, rows: Mapping[str, Sequence[int]], together: bool) -> TrainingStep:
+    def _at(self, rows: Mapping[str, Sequence[int]], together: bool) -> tuple[TrainingStep, float]:
+        """This process's part of a micro-batch. One that gets no sample takes another's, with weight 0: all processes
+        make the same number of passes."""
+        own = {name: self.team.share(some) or some[:1] for name, some in rows.items()}
         batches = {
-            name: collate(self.sets[name], some, pad=self.pad, device=self._device) for name, some in rows.items()
+            name: collate(self.sets[name], some, pad=self.pad, device=self._device) for name, some in own.items()
         }
-        return TrainingStep(
+        step = TrainingStep(
             model=self.model,
             batches=batches,
             together=self.algorithm.reads if together else (),
@@ -208,6 +235,7 @@ class Trainer:
             state=self._state,
             start=self._start,
         )
+        return step, 1.0 if self.team.share(rows["forget"]) else 0.0
 
     @property
     def _device(self) -> torch.device:
@@ -254,23 +282,57 @@ class Trainer:
     def sweep(self, name: str, rows: Sequence[int]) -> list[tuple[int, float]]:
         """(row, mean NLL in nats per label token) of a set's samples under the weights as they are; nothing random is
         drawn."""
+        self.team.tell(("sweep", name, list(rows)))
+        return self._swept(name, rows)
+
+    def _swept(self, name: str, rows: Sequence[int]) -> list[tuple[int, float]]:
         of = self.sets[name]
-        items = [of[row] for row in rows]
+        batches = by_length([of[row] for row in rows], self.plan.batch_size)
         found: list[tuple[int, float]] = []
         was_training = self.model.training
         self.model.eval()
-        with torch.inference_mode(), self._arithmetic():
-            for batch in by_length(items, self.plan.batch_size):
-                chosen = collate(of, [rows[i] for i in batch], pad=self.pad, device=self._device)
-                found += mean_nll(chosen, label_scores(self.model, chosen))
+        with torch.no_grad(), self._arithmetic(), together():
+            for turn in range(0, len(batches), self.team.size):
+                own = self.team.share(batches[turn : turn + self.team.size])
+                for batch in own or batches[turn : turn + 1]:  # all processes make the same number of passes
+                    chosen = collate(of, [rows[i] for i in batch], pad=self.pad, device=self._device)
+                    scores = label_scores(self.model, chosen)
+                    found += mean_nll(chosen, scores) if own else []
         self.model.train(was_training)
-        return found
+        return self.team.merge({}, found)[1]
+
+    def plain(self) -> nn.Module:
+        """The model whole in this process, to be read; where it is in pieces, a copy."""
+        if self._skeleton is None:
+            return self.model
+        self.team.tell(("weights",))
+        weights = self._weights()
+        plain: Any = copy.deepcopy(self._skeleton).to_empty(device=self._device)
+        plain.tie_weights()  # what is tied came apart where it has no memory
+        with torch.no_grad():
+            for name, parameter in plain.named_parameters():
+                parameter.copy_(weights[name])
+            for (_, buffer), (_, own) in zip(plain.named_buffers(), self.model.named_buffers(), strict=True):
+                buffer.copy_(own)
+        return plain.eval()  # type: ignore[no-any-return]
+
+    def _weights(self) -> dict[str, Tensor]:
+        with together():
+            return {name: whole(p.detach()) for name, p in self.model.named_parameters()}
 
     # ---------------------------------------------------------------------------------------------------- state
 
     def state(self) -> dict[str, Tensor]:
         """Trained weights, buffers, and the tensors of optimiser, algorithm and wrapper, tied ones once. What is not
         trained stands in the model that the run began with."""
+        self.team.tell(("state",))
+        return self._state_of_all()
+
+    def _state_of_all(self) -> dict[str, Tensor]:
+        with together():
+            return {name: whole(tensor) for name, tensor in self._tensors().items()}
+
+    def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"model.{name}": p.detach() for name, p in self._parameters.items()}
         tensors |= {f"buffer.{name}": b for name, b in self.model.named_buffers()}
         tensors |= {f"optimizer.{key}": value for key, value in self._optimizer.state().items()}
@@ -287,12 +349,16 @@ class Trainer:
         Raises:
             UnlearnkitError: code `checkpoint`, where names or shapes are not this model's.
         """
-        if _shapes(tensors) != _shapes(self.state()):
+        if _shapes(tensors) != _shapes(self._tensors()):
             raise UnlearnkitError("the checkpoint belongs to another model", code="checkpoint")
+        self.team.tell(("load", step))
+        self._load(self.team.spread(tensors), step)
+
+    def _load(self, tensors: Mapping[str, Tensor], step: int) -> None:
         own = {kind: _under(tensors, kind) for kind in ("model", "buffer", "optimizer", "algorithm", "wrapper")}
         with torch.no_grad():
             for name, parameter in self._parameters.items():
-                parameter.copy_(own["model"][name])
+                parameter.copy_(like(own["model"][name], parameter))
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(own["buffer"][name])
             for name, kept in self._state.items():
@@ -300,8 +366,7 @@ class Trainer:
         self._optimizer.load(own["optimizer"])
         keys = dict.fromkeys(name.partition(".")[0] for name in own["wrapper"])
         self._kept = {
-            key: [own["wrapper"][f"{key}.{name}"].to(p.device, copy=True) for name, p in self._parameters.items()]
-            for key in keys
+            key: [like(own["wrapper"][f"{key}.{name}"], p) for name, p in self._parameters.items()] for key in keys
         }
         if (first := tensors.get("loop.first_retain")) is not None:
             self._first_retain = float(first)
@@ -311,7 +376,7 @@ class Trainer:
 def _bit_sums(parameters: Iterable[Tensor]) -> list[int]:
     """A checksum of each tensor's bits."""
     integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return [int(p.detach().view(integers[p.element_size()]).sum(dtype=torch.int64)) for p in parameters]
+    return [int(piece(p.detach()).view(integers[p.element_size()]).sum(dtype=torch.int64)) for p in parameters]
 
 
 def _under(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
@@ -331,7 +396,8 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.S
 def blamed(what: str) -> Iterator[None]:
     """An exception of somebody else's code as one line that names it."""
     try:
-        yield
+        with together():
+            yield
     except UnlearnkitError:
         raise
     except (Exception, SystemExit) as error:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from unlearnkit.training.team import like
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Parameter
@@ -64,12 +66,12 @@ class Optimizer:
             updated = self._updated[name]
             if key == "copy":
                 with torch.no_grad():
-                    self._copies[name].copy_(value)
+                    self._copies[name].copy_(like(value, updated))
             elif key.startswith("int:"):
                 self._optimizer.state[updated][key.removeprefix("int:")] = int(value)
             else:  # torch keeps a step count on the CPU, and the rest where the parameter is
-                device = "cpu" if key == "step" else updated.device
-                self._optimizer.state[updated][key] = value.to(device, copy=True)
+                on_cpu = key == "step"
+                self._optimizer.state[updated][key] = value.to("cpu", copy=True) if on_cpu else like(value, updated)
 
 
 def _make(name: str, parameters: list[Tensor], lr: float, weight_decay: float) -> torch.optim.Optimizer:

@@ -68,29 +68,42 @@ class Passes(View):
 
 
 class StartingPasses(Passes):
-    """The same of the model as training found it: `start` are the trained parameters' values then, by name.
+    """The same of the model as training found it: `start` are the trained parameters' values then, by name, or another
+    module.
 
     A method that reads the starting model reads it on some sets only, so each batch has a pass of its own.
     """
 
-    def __init__(self, model: nn.Module, start: Mapping[str, Tensor]) -> None:
-        super().__init__(model, ())
-        self._start = start
+    def __init__(self, model: nn.Module, start: Mapping[str, Tensor] | nn.Module) -> None:
+        apart = isinstance(start, torch.nn.Module)
+        super().__init__(start if apart else model, ())
+        self._values: Mapping[str, Tensor] = {} if apart else start
 
     def logits(self, batch: Batch) -> LabelLogits:
-        with torch.no_grad(), holding(self._model, self._start):
+        with self._at_rest():
             return super().logits(batch)
 
     def hidden(self, batch: Batch, layer: int) -> Tensor:
-        with torch.no_grad(), holding(self._model, self._start):
+        with self._at_rest():
             return super().hidden(batch, layer)
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """Without gradients and without dropout: what the starting model says is no matter of chance."""
+        training = self._model.training
+        self._model.eval()
+        try:
+            with torch.no_grad(), holding(self._model, self._values):
+                yield
+        finally:
+            self._model.train(training)
 
 
 @dataclass
 class TrainingStep(Step):
     """One micro-batch. `batches` are those of the sets that the algorithm reads, and always "forget"; `together` names
     those that share a forward pass; `anchors` maps a set's name to the summed NLL of its samples under the starting
-    weights, [N]; `start` has the trained parameters as they were, where the algorithm reads the starting model."""
+    weights, [N]; `start` has the trained parameters as they were, or the model, where the algorithm reads it."""
 
     model: nn.Module
     batches: Mapping[str, Batch]
@@ -98,7 +111,7 @@ class TrainingStep(Step):
     progress: float
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
     state: Mapping[str, Tensor] = field(default_factory=dict)
-    start: Mapping[str, Tensor] | None = None
+    start: Mapping[str, Tensor] | nn.Module | None = None
 
     def __post_init__(self) -> None:
         self.forget = self.batches["forget"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 
 from unlearnkit.errors import BadInput
 
@@ -13,6 +14,35 @@ OPTIMIZERS = ("adamw", "adafactor", "sgd", "paged-adamw-8bit")
 PRECISIONS = ("fp32", "mixed-bf16", "bf16")
 """Weights and arithmetic in float32; weights in float32 and arithmetic in bfloat16; both in bfloat16, with float32
 copies in the optimiser."""
+
+
+SHARINGS = ("ddp", "fsdp2")
+
+
+def launched() -> int:
+    """How many processes were launched to work together, this one among them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def sharing(asked: str | None) -> str | None:
+    """How the launched processes share a model; None for one process alone.
+
+    :raises BadInput: code `processes`, where a way to share was asked for and one process runs.
+    """
+    if launched() > 1:
+        return asked or ("fsdp2" if os.environ.get("ACCELERATE_USE_FSDP") == "true" else "ddp")
+    if asked is not None:
+        raise BadInput(
+            f"--parallel {asked}: only one process was launched",
+            hint="torchrun --nproc-per-node 2 -m unlearnkit …; accelerate launch --cpu starts one whatever it is told",
+            code="processes",
+        )
+    return None
+
+
+def leads() -> bool:
+    """Whether this process is the one that talks to the user and the store."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def check_optimizer(name: str) -> None:
