@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from unlearnkit import training
 from unlearnkit.data.samples import DataSpec
@@ -88,7 +89,7 @@ def finetune(
             order = np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n)
             return [int(row) for row in order]
 
-        parts = {
+        parts: dict[str, Any] = {
             "algorithm": FineTuning(),
             "name": "finetune",
             "plan": plan,
