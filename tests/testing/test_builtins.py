@@ -60,7 +60,12 @@ from unlearnkit.testing import (
     MetricContract,
     SamplerContract,
     ScorerContract,
+    WrapperContract,
 )
+from unlearnkit.wrappers.gru import GRU
+from unlearnkit.wrappers.ngdiff import NGDiff
+from unlearnkit.wrappers.sam import SAM
+from unlearnkit.wrappers.soul import SOUL
 
 
 class TestGA(AlgorithmContract):
@@ -176,6 +181,23 @@ class TestRMUWithoutRetain(AlgorithmContract):
 
 class TestAdaptiveRMU(AlgorithmContract):
     plugin = AdaptiveRMU
+
+
+class TestGRU(WrapperContract):
+    plugin = GRU
+
+
+class TestNGDiff(WrapperContract):
+    plugin = NGDiff
+
+
+class TestSAM(WrapperContract):
+    plugin = SAM
+
+
+class TestSOUL(WrapperContract):
+    plugin = SOUL
+    options: ClassVar = {"every": 2}
 
 
 class TestUniform(SamplerContract):

@@ -17,6 +17,7 @@ from unlearnkit.testing.algorithm import AlgorithmContract
 from unlearnkit.testing.metric import MetricContract
 from unlearnkit.testing.sampler import SamplerContract
 from unlearnkit.testing.scorer import ScorerContract
+from unlearnkit.testing.wrapper import WrapperContract
 
 __all__ = [
     "AggregateContract",
@@ -24,4 +25,5 @@ __all__ = [
     "MetricContract",
     "SamplerContract",
     "ScorerContract",
+    "WrapperContract",
 ]

@@ -25,11 +25,14 @@ from unlearnkit.contracts import (
     Step,
     Term,
     TokenScores,
+    Wrapper,
 )
 from unlearnkit.data.collate import collate, plan
 from unlearnkit.data.encode import Encoded
 from unlearnkit.losses import label_scores
 from unlearnkit.scoring import ModelBench
+from unlearnkit.training.loop import Trainer
+from unlearnkit.training.plan import TrainingPlan
 from unlearnkit.training.step import TrainingStep
 
 VOCABULARY = 64
@@ -101,6 +104,29 @@ def step(
         anchors=anchors,
         state=algorithm.begin(model, seed=0),
         start=start if algorithm.reads_reference else None,
+    )
+
+
+def trainer(
+    algorithm: Algorithm, *, wrapper: Wrapper | None = None, batch_size: int = 4, steps: int = 3, precise: bool = False
+) -> Trainer:
+    """A trainer over four forget samples a step, in micro-batches of `batch_size`; `precise`: in float64."""
+    plan = TrainingPlan(
+        n=4, epochs=steps, max_steps=None, batch_size=batch_size, grad_accum=4 // batch_size, lr=1e-3,
+        schedule="constant", warmup=0.0, weight_decay=0.0, max_grad_norm=1.0, seed=0,
+        optimizer=(wrapper and wrapper.optimizer) or "adamw",
+    )  # fmt: skip
+    model = tiny_model()
+    return Trainer(
+        model=model.double() if precise else model,
+        algorithm=algorithm,
+        name="tested",
+        plan=plan,
+        sets={"forget": encoded(4, seed=1), "retain": encoded(3, seed=2)},
+        draw=lambda _: range(4),
+        pad=0,
+        wrapper=wrapper,
+        wrapper_name="tested",
     )
 
 
