@@ -26,14 +26,18 @@ from unlearnkit.runs.training import Schedule, TrainingReport
 from unlearnkit.runs.unlearn import unlearn
 from unlearnkit.runs.workplace import Workplace
 
-SHORT = Schedule(max_steps=2, batch_size=4, lr=1e-3)
+SHORT = Schedule(max_steps=1, batch_size=4, lr=1e-3)
 EACH = ("graddiff", "kl", "idk", "dpo", "altpo", "idk-ap", "llmu", "jensun")
 GENERATED = "forget:generated"
 hookimpl = pluggy.HookimplMarker("unlearnkit")
 
 
 @pytest.fixture
-def asked(model: str, forget: DataSpec, retain: DataSpec) -> dict[str, Any]:
+def asked(model: str, forget_file: Path, retain: DataSpec, tmp_path: Path) -> dict[str, Any]:
+    """A run about four samples."""
+    four = tmp_path / "four.jsonl"
+    four.write_text("".join(forget_file.read_text(encoding="utf-8").splitlines(keepends=True)[:4]), encoding="utf-8")
+    forget = DataSpec(str(four))
     return {"model": model, "forget": forget, "retain": retain, "algorithm": "altpo", "schedule": SHORT}
 
 
@@ -72,11 +76,11 @@ def test_the_command_moves_the_forget_term(
 ):
     answer = cli(
         "unlearn", "--model", model, "--forget", forget_file, "--retain", retain_file, "--plugin", algorithm,
-        "--epochs", "3", "--batch-size", "4", "--lr", "1e-2", "--format", "json",
+        "--max-steps", "3", "--batch-size", "8", "--lr", "1e-2", "--format", "json",
     )  # fmt: skip
     assert answer.code == 0, answer.err
     steps = cli("runs", "show", answer.json["run"], "--format", "json").json["steps"]
-    assert len(steps) == 6
+    assert len(steps) == 3
     assert steps[-1]["forget"] < steps[0]["forget"], "each of these falls as a sample is forgotten"
 
 
@@ -177,10 +181,12 @@ def test_a_set_that_nobody_makes(place: Workplace, asked: dict[str, Any], no_mod
     assert caught.value.code == "plugin-contract"
 
 
-def test_anchors_of_refusals_are_their_likelihoods(place: Workplace, asked: dict[str, Any], model: str, both: Inputs):
+def test_anchors_of_refusals_are_their_likelihoods(
+    place: Workplace, asked: dict[str, Any], model: str, forget: DataSpec, both: Inputs
+):
     from transformers import AutoModelForCausalLM
 
-    unlearn(place, **asked | {"algorithm": "dpo"})
+    unlearn(place, **asked | {"algorithm": "dpo", "forget": forget})
     found = others.chosen(both, ["forget:refusal"], seed=0)
     weights = AutoModelForCausalLM.from_pretrained(model).eval()
     anchors = reference_nll(place, None, found, "forget:refusal")  # type: ignore[arg-type] # all are in the store
@@ -200,7 +206,7 @@ def test_generated_answers_are_kept_and_not_made_again(
 ):
     first = unlearn(place, **asked)
     made = texts(place, first)
-    samples = both.sets["forget"].samples
+    samples = both.sets["forget"].samples[:4]
     assert made.keys() == {s.id for s in samples}
     assert all(made[s.id] and made[s.id] != s.answer for s in samples)
     assert not place.settings.store_text, "they are kept all the same"
@@ -210,7 +216,7 @@ def test_generated_answers_are_kept_and_not_made_again(
     assert second.run != first.run and texts(place, second) == made
     place.store.remove_run(first.run)
     assert texts(place, second) == made, "each run has its own"
-    assert unlearn(place, **asked | {"schedule": replace(SHORT, lr=3e-3)}).steps == 2
+    assert unlearn(place, **asked | {"schedule": replace(SHORT, lr=3e-3)}).steps == 1
 
 
 def test_a_complete_run_is_found_without_a_model(
@@ -225,11 +231,11 @@ def test_what_is_generated_depends_on_model_and_sample_alone(
     place: Workplace, asked: dict[str, Any], both: Inputs, tmp_path: Path
 ):
     made = texts(place, unlearn(place, **asked))
-    some = [(s.prompt, s.answer) for s in both.sets["forget"].samples[5:2:-1]]
+    some = [(s.prompt, s.answer) for s in both.sets["forget"].samples[3:1:-1]]
     few = {"forget": DataSpec(str(rows(tmp_path / "few.jsonl", *some))), "schedule": replace(SHORT, seed=9)}
     with Workplace(replace(place.settings, store=str(tmp_path / "other.db"))) as elsewhere:
         again = texts(elsewhere, unlearn(elsewhere, **asked | few))
-    assert len(again) == 3 and again.items() <= made.items()
+    assert len(again) == 2 and again.items() <= made.items()
 
 
 def test_a_run_that_ends_while_answers_are_made_goes_on(
@@ -239,7 +245,7 @@ def test_a_run_that_ends_while_answers_are_made_goes_on(
     other_answer, done = others._other_answer, []
 
     def interrupted(*args: Any) -> str:
-        if len(done) == 3:
+        if len(done) == 2:
             raise KeyboardInterrupt
         done.append(args[-1])
         return other_answer(*args)
@@ -249,10 +255,10 @@ def test_a_run_that_ends_while_answers_are_made_goes_on(
         with pytest.raises(UnlearnkitError, match="stopped"):
             unlearn(elsewhere, **asked)
         kept = elsewhere.store.generations(elsewhere.store.run("@last").id)
-        assert len(kept) == 3
+        assert len(kept) == 2
         monkeypatch.setattr(others, "_other_answer", lambda *args: done.append(args[-1]) or other_answer(*args))
         found = resume(elsewhere, "@last")
-        assert sorted(done) == list(range(8)), "each row once"
+        assert sorted(done) == [0, 1, 2, 3], "each row once"
         assert texts(elsewhere, found) == texts(place, undisturbed)
         assert found.model == undisturbed.model and elsewhere.store.run(found.run).exact
 
