@@ -186,6 +186,14 @@ plugin_options = click.option(
     help="An option of the plugin; repeatable.",
 )
 
+adapter_options = options(
+    click.option("--adapter", metavar="NAME", help="Train an addition to the weights instead of them: lora."),
+    click.option(
+        "-a", "--adapter-option", "adapter_option", multiple=True, metavar="KEY=VALUE",
+        help="An option of the adapter; repeatable.",
+    ),
+)  # fmt: skip
+
 inexact_option = click.option("--inexact", is_flag=True, help="Go on even where the bits cannot be the same.")
 
 

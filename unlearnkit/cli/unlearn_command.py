@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unlearnkit.cli.common import (
+    adapter_options,
     data_options,
     follow_up,
     make_command,
@@ -89,6 +90,7 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl 
 @click.option(
     "-w", "--wrapper-option", "wrapper_option", multiple=True, metavar="KEY=VALUE", help="An option of the wrapper."
 )
+@adapter_options
 @training_options(lr="the algorithm's, for the model's width", epochs="the algorithm's, or what --max-steps needs")
 @click.option(
     "--probe-every",
@@ -114,7 +116,8 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl 
 @data_options
 def command(
     place: Workplace, screen: Output, forget: str, retain: str | None, plugin: str,
-    option: tuple[str, ...], sampler_option: tuple[str, ...], wrapper_option: tuple[str, ...], **arguments: Any,
+    option: tuple[str, ...], sampler_option: tuple[str, ...], wrapper_option: tuple[str, ...],
+    adapter_option: tuple[str, ...], **arguments: Any,
 ) -> None:  # fmt: skip
     """Take a forget set out of a model; writes a transformers folder and a record of every step.
 
@@ -134,6 +137,7 @@ def command(
         options=options,
         sampler_options=sampler_options,
         wrapper_options=key_values("-w", wrapper_option),
+        adapter_options=key_values("-a", adapter_option),
         schedule=schedule,
         **arguments,
     )

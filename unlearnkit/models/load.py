@@ -137,8 +137,8 @@ def _load_config(src: ModelSource) -> Any:
 
 
 def skeleton(src: ModelSource, config: Any = None) -> PreTrainedModel:
-    """The model without memory, on device "meta": to ask about its modules, and to count. A width or a number of experts
-    out of all proportion would otherwise be allocated before the loader compares shapes.
+    """The model without memory, on device "meta": to ask about its modules, and to count. A width or a number of
+    experts out of all proportion would otherwise be allocated before the loader compares shapes.
 
     :raises UnlearnkitError: `model-config` or `architecture`, as `load_model`.
     """

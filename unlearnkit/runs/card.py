@@ -19,14 +19,22 @@ def unlearning_card(run: Run, inputs: Inputs, steps: int) -> str:
         "forget set below. What was forgotten, and what else was lost, is for an evaluation to say."
     )
     chosen = {f"sampler {key}": value for key, value in run.config["request"]["sampler_options"].items()}
-    options = {**run.config["options"], "sampler": run.config["sampler"], **chosen}
+    options = {**run.config["options"], "sampler": run.config["sampler"], **chosen, **_adapter(run)}
     return _card("Unlearned model", ["unlearning", "unlearnkit"], intro, run, inputs, options, steps)
 
 
 def finetuning_card(run: Run, inputs: Inputs, steps: int) -> str:
     """Card of a fine-tuned model."""
     intro = f"`{inputs.model.label}` fine-tuned on the answers of the data set below."
-    return _card("Fine-tuned model", ["unlearnkit"], intro, run, inputs, {}, steps)
+    return _card("Fine-tuned model", ["unlearnkit"], intro, run, inputs, _adapter(run), steps)
+
+
+def _adapter(run: Run) -> dict[str, Any]:
+    """The adapter that was trained in the place of the weights, where one was."""
+    if "adapter" not in run.config:
+        return {}
+    options = {f"adapter {key}": value for key, value in run.config["adapter_options"].items()}
+    return {"adapter": run.config["adapter"], **options}
 
 
 def _card(

@@ -30,15 +30,16 @@ def find_model(place: Workplace, source: str) -> ModelSource:
         NotFound, UnlearnkitError: codes of `models.resolve`, and `moved` where a run's folder is not there any more.
     """
     if source.startswith("run:"):
-        return model_of_run(place.reading().run(source.removeprefix("run:"), MODEL_KINDS))
-    settings = place.settings
-    folder = place.plugins.hook.load_model(
-        source=source, options={"allow_download": settings.allow_download, "cache_dir": settings.cache_dir}
-    )
-    return resolve(folder or source, allow_download=settings.allow_download, cache_dir=settings.cache_dir)
+        return model_of_run(place, place.reading().run(source.removeprefix("run:"), MODEL_KINDS))
+    options: dict[str, Any] = {
+        "allow_download": place.settings.allow_download,
+        "cache_dir": place.settings.cache_dir,
+    }
+    folder = place.plugins.hook.load_model(source=source, options=options)
+    return replace(resolve(folder or source, **options), label=source)
 
 
-def model_of_run(run: records.Run) -> ModelSource:
+def model_of_run(place: Workplace, run: records.Run) -> ModelSource:
     """The model that a run wrote, as it wrote it."""
     folder = run.summary.get("model_dir")
     if run.state != "complete" or not folder:
@@ -53,7 +54,7 @@ def model_of_run(run: records.Run) -> ModelSource:
             hint="give the folder itself",
             code="moved",
         )
-    source = resolve(folder)
+    source = find_model(place, folder)
     if source.fingerprint != run.summary.get("model"):
         raise UnlearnkitError(
             f"{folder} does not hold the model that run {run.id} wrote",

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlearnkit.checks import checked_order
-from unlearnkit.contracts import Pool, Sampler, Scorer, ScoreRequest
+from unlearnkit.contracts import Adapter, Pool, Sampler, Scorer, ScoreRequest
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import weights_fingerprint
 from unlearnkit.plugins import options_of
 from unlearnkit.runs import score as scores
+from unlearnkit.runs.adapters import measurable
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import request
 from unlearnkit.scoring import BATCH_SIZE
@@ -46,6 +47,7 @@ class Orders:
     plan: TrainingPlan
     probes: Probes
     threshold: np.ndarray
+    adapter: Adapter | None = None
     _scored: dict[str, np.ndarray] = field(default_factory=dict)
 
     def rows(self) -> Callable[[int], Sequence[int]]:
@@ -107,13 +109,18 @@ class Orders:
 
     def _measure(self, needs: ScoreRequest, epoch: int) -> str:
         """Score the forget set under the weights as they are; the run that holds the scores."""
+        model = self.model()
+        with measurable(model, self.adapter):
+            return self._scores(model, needs, epoch)
+
+    def _scores(self, model: nn.Module, needs: ScoreRequest, epoch: int) -> str:
         place = self.place
         scorer = self._scorer(needs)
         unique = self.inputs.unique("forget", *scorer.sets)
         started = epoch == 0
         task = scores.ScoreTask(
-            weights=self.inputs.model.fingerprint if started else weights_fingerprint(self.model()),
-            load=self.model,
+            weights=self.inputs.model.fingerprint if started else weights_fingerprint(model),
+            load=lambda: model,
             inputs=unique,
             role="forget",
             scorer_name=needs.scorer,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
-from unlearnkit.models import check_out, save_model
+from unlearnkit.models import check_out
+from unlearnkit.runs.adapters import write_trained
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import records
 from unlearnkit.training.plan import TrainingPlan
@@ -238,7 +239,7 @@ def _finish(
     steps = store.steps(run.id)
     summary = {
         "model_dir": str(out),
-        "model": save_model(trainer.plain(), inputs.tokenizer, out, card=card, force=force),
+        "model": write_trained(place, trainer, inputs, out, card=card, force=force),
         "steps": trainer.done,
         "stopped_by": _stopped_by(trainer),
         "seconds": round(seconds, 2),

@@ -11,8 +11,9 @@ from unlearnkit import scoring, training
 from unlearnkit.contracts import Algorithm, Sampler, Wrapper
 from unlearnkit.data.samples import DataSpec, check_overlap
 from unlearnkit.errors import BadInput
-from unlearnkit.models import load_model
+from unlearnkit.models import ModelSource, load_model
 from unlearnkit.plugins import options_of
+from unlearnkit.runs.adapters import check_fit, choose
 from unlearnkit.runs.anchors import reference_nll
 from unlearnkit.runs.card import unlearning_card
 from unlearnkit.runs.following import call_in
@@ -23,6 +24,7 @@ from unlearnkit.runs.thresholds import FORGOTTEN, evaluation, thresholds
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
+from unlearnkit.training.probes import Probes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +45,8 @@ def unlearn(
     sampler_options: Mapping[str, Any] | None = None,
     wrapper: str | None = None,
     wrapper_options: Mapping[str, Any] | None = None,
+    adapter: str | None = None,
+    adapter_options: Mapping[str, Any] | None = None,
     schedule: Schedule | None = None,
     probe_every: int | None = None,
     threshold: float = FORGOTTEN,
@@ -57,7 +61,7 @@ def unlearn(
 
     Args:
         model: folder, hub name, `gguf:FILE` or `run:ID`.
-        algorithm, sampler, wrapper: plugins, with their options as objects or as typed on a command line.
+        algorithm, sampler, wrapper, adapter: plugins, with their options as objects or as typed on a command line.
         schedule: epochs, learning rate, batch size, seed and the like.
         probe_every: updates between two looks at the NLL of every forget sample, for the record and for samplers that
             draw for every step; those look once an epoch where nothing is said. What a step's own samples have is
@@ -74,6 +78,7 @@ def unlearn(
     method: Algorithm = place.plugins.build("algorithm", algorithm, options or {})
     order = _sampler(place, sampler, sampler_options or {})
     around = None if wrapper is None else _wrapper(place, wrapper, wrapper_options or {}, method, algorithm, schedule)
+    addition = choose(place, adapter, adapter_options)
     others = other_answers(method, algorithm)
     specs = {"forget": forget}
     if method.uses_retain or "forget:mismatched" in others:
@@ -83,6 +88,7 @@ def unlearn(
     elif retain is not None:
         place.progress.say(f"{algorithm} does not read a retain set; --retain is only checked for overlap")
     source = find_model(place, model)
+    check_fit(source, method, algorithm, addition.adapter)
     sets = {role: read_set(place, spec) for role, spec in specs.items()}
     if retain is not None and not allow_overlap:
         check_overlap(sets["forget"], sets["retain"] if "retain" in sets else read_set(place, retain))
@@ -92,9 +98,7 @@ def unlearn(
     reference = reference and evaluation(place.reading(), reference).id  # a run's newest evaluation may change
     forgotten = thresholds(place.reading() if reference else None, ids, value=threshold, reference=reference)
     now = place.environment()
-    lr = float(f"{method.rate / source.width:.2g}")
-    if schedule.lr is None:
-        place.progress.say(f"lr {lr:g}: {algorithm}'s for a model of width {source.width}; --lr sets another")
+    lr = _own_rate(place, method.rate * addition.rate / source.width, algorithm + addition.said, source, schedule)
     plan = schedule.plan(len(ids), lr=lr, epochs=method.epochs, optimizer=(around and around.optimizer) or "adamw")
     if order.every == "step" and probe_every is None:
         probe_every = plan.steps_per_epoch
@@ -108,6 +112,7 @@ def unlearn(
         "model": source.fingerprint,
         "data": {role: chosen.fingerprint for role, chosen in inputs.sets.items()},
         "template": inputs.template.fingerprint,
+        **addition.determines(place),
         "plan": asdict(plan),
         "environment": now,
         **({"probe_every": probe_every} if probe_every else {}),
@@ -128,7 +133,8 @@ def unlearn(
             "request": request(
                 place, model=model, forget=forget, retain=retain, algorithm=algorithm, options=options_of(method),
                 sampler=sampler, sampler_options=options_of(order), wrapper=wrapper,
-                wrapper_options=None if around is None else options_of(around), schedule=schedule,
+                wrapper_options=None if around is None else options_of(around),
+                adapter=adapter, adapter_options=addition.options, schedule=schedule,
                 probe_every=probe_every, threshold=threshold, reference=reference,
                 out=place_for(out, "unlearn", run_id), force=force, allow_overlap=allow_overlap,
                 template=template, system_prompt=system_prompt,
@@ -136,6 +142,7 @@ def unlearn(
             "options": options_of(method),
             "sampler": sampler,
             **({} if around is None else {"wrapper": wrapper, "wrapper_options": options_of(around)}),
+            **addition.config,
             "plan": asdict(plan),
             "probe_every": probe_every,
             "threshold": threshold,
@@ -152,13 +159,12 @@ def unlearn(
     with place.working(run) as held:
         from unlearnkit.runs.orders import Orders
         from unlearnkit.training.loop import Trainer
-        from unlearnkit.training.probes import Probes
 
         weights = load_model(source)
         read = generated(place, held, weights, read, others)
         anchors = {role: reference_nll(place, weights, read, role) for role in method.anchors if role in read.sets}
         probes = Probes(ids)
-        parts = {
+        parts: dict[str, Any] = {
             "algorithm": method,
             "name": f"{algorithm} ({place.plugins.offers('algorithm')[algorithm].origin})",
             "plan": plan,
@@ -167,6 +173,7 @@ def unlearn(
             "anchors": anchors,
             "wrapper": around,
             "wrapper_name": wrapper or "",
+            "adapter": addition.adapter,
         }
         call_in(place, source, parts)
 
@@ -176,7 +183,7 @@ def unlearn(
         trainer = Trainer(
             model=weights,
             team=place.team,
-            draw=Orders(place, run, order, sampler, inputs, whole, plan, probes, forgotten).rows(),
+            draw=Orders(place, run, order, sampler, inputs, whole, plan, probes, forgotten, addition.adapter).rows(),
             probes=probes,
             probe_every=probe_every,
             **parts,
@@ -196,6 +203,14 @@ def _check(probe_every: int | None, threshold: float) -> None:
         raise BadInput(f"--threshold must be a finite number > 0, got {threshold}", code="value")
     if probe_every is not None and probe_every < 1:
         raise BadInput(f"--probe-every must be a whole number ≥ 1, got {probe_every}", code="value")
+
+
+def _own_rate(place: Workplace, rate: float, whose: str, source: ModelSource, schedule: Schedule) -> float:
+    """The learning rate for where none is given, in two digits; said where it is used."""
+    lr = float(f"{rate:.2g}")
+    if schedule.lr is None:
+        place.progress.say(f"lr {lr:g}: of {whose} for a model of width {source.width}; --lr sets another")
+    return lr
 
 
 def _sampler(place: Workplace, name: str, options: Mapping[str, Any]) -> Sampler:
