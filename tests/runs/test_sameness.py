@@ -83,7 +83,7 @@ def test_a_run_is_not_gone_on_with_once_its_data_are_others(
         raise OSError("no space left")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
-        patch.setattr("unlearnkit.runs.training.save_model", fail)
+        patch.setattr("unlearnkit.runs.adapters.save_model", fail)
         finetune(place, model=model, data=(DataSpec(str(data)),), schedule=ONE_STEP)
     write_jsonl(data, rows[:-1])
     with pytest.raises(UnlearnkitError, match="the data set is not what it was") as caught:

@@ -252,7 +252,7 @@ def test_a_model_that_could_not_be_written_after_an_early_end_is_written_by_resu
 
     asked |= {"sampler": "active", "schedule": replace(SHORT, epochs=20), "probe_every": 1, "threshold": 6.3}
     with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
-        patched.setattr("unlearnkit.runs.training.save_model", full)
+        patched.setattr("unlearnkit.runs.adapters.save_model", full)
         unlearn(place, **asked)
     (left,) = place.store.runs(kind="unlearn")
     found = resume(place, left.id)
@@ -480,7 +480,7 @@ def stop_at_save(monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], place: 
         raise OSError("the disk is gone")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is gone"):
-        patch.setattr("unlearnkit.runs.training.save_model", refuse)
+        patch.setattr("unlearnkit.runs.adapters.save_model", refuse)
         unlearn(place, **asked, out="old", force=True)
 
 
@@ -491,7 +491,7 @@ def test_a_model_named_by_at_last_is_the_same_tomorrow(
     asked |= {"model": "run:@last"}
     stop = replace(SHORT, seed=3)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="gone"):
-        patch.setattr("unlearnkit.runs.training.save_model", lambda *_, **__: (_ for _ in ()).throw(OSError("gone")))
+        patch.setattr("unlearnkit.runs.adapters.save_model", lambda *_, **__: (_ for _ in ()).throw(OSError("gone")))
         unlearn(place, **asked | {"schedule": stop})
     stopped = place.store.run("@last")
     unlearn(place, **asked | {"model": f"run:{first.run}", "schedule": replace(SHORT, seed=4)})
