@@ -257,6 +257,10 @@ class Gradients(ABC):
         """Weights moved by `offset`; afterwards they are bit for bit as before."""
 
     @abstractmethod
+    def signs(self) -> Gradient:
+        """A random sign, 1 or -1, for every weight, from the step's seed; the same on any number of processes."""
+
+    @abstractmethod
     def dot(self, one: Gradient, other: Gradient) -> float:
         """Inner product over all parameters, in float64."""
 

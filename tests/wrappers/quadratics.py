@@ -46,6 +46,9 @@ class Quadratics(Gradients):
         yield
         self.parameters = before
 
+    def signs(self) -> Gradient:
+        return shaped(np.random.default_rng(self.seed).choice([-1.0, 1.0], SIZE))
+
     def dot(self, one: Gradient, other: Gradient) -> float:
         return float(flat(one) @ flat(other))
 

@@ -147,8 +147,7 @@ def test_souls_curvature_on_a_model_agrees_with_hessian_vector_products():
     with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
         loss = sum(model.losses().values())
     slopes = torch.autograd.grad(loss, model.parameters, create_graph=True)
-    generator = torch.Generator().manual_seed(at.seed)
-    signs = [torch.randint(0, 2, p.shape, generator=generator) * 2.0 - 1.0 for p in model.parameters]
+    signs = at.signs()
     along = sum((sign * slope).sum() for sign, slope in zip(signs, slopes, strict=True))
     product = torch.autograd.grad(along, model.parameters)
     exact = flat([sign * part for sign, part in zip(signs, product, strict=True)])
@@ -197,6 +196,9 @@ class ByHand(Gradients):
             for parameter, value in zip(self.parameters, values, strict=True):
                 parameter.copy_(value)
 
+    def signs(self) -> Gradient:
+        raise NotImplementedError
+
     def dot(self, one: Gradient, other: Gradient) -> float:
         return float(flat(one) @ flat(other))
 
@@ -215,6 +217,15 @@ def test_only_the_forget_samples_are_run_again_beside():
     trainer.model.get_decoder().register_forward_hook(lambda _, given, out: texts.append(len(out[0])))
     SAM().gradient(trainer.step_gradients(0, range(4)))
     assert texts == [4, 4]
+
+
+def test_signs_are_random_and_the_seeds():
+    trainer = material.trainer(GradDiff())
+    first, again, other = (flat(trainer.step_gradients(step, range(4)).signs()) for step in (0, 0, 1))
+    assert set(first) == {-1.0, 1.0}
+    assert (first == again).all()
+    assert abs((first * other).mean()) < 4 / np.sqrt(len(first))
+    assert abs(first.mean()) < 4 / np.sqrt(len(first))
 
 
 def test_what_is_random_in_a_model_is_the_same_in_every_sweep():

@@ -14,7 +14,7 @@ import torch
 
 from unlearnkit.contracts import Gradient, Gradients, Term
 from unlearnkit.errors import UnlearnkitError
-from unlearnkit.training.team import whole
+from unlearnkit.training.team import like, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,15 @@ class StepGradients(Gradients):
             with torch.no_grad():
                 for parameter, old in zip(self.parameters, before, strict=True):
                     parameter.copy_(old)
+
+    def signs(self) -> Gradient:
+        generator = torch.Generator(self.parameters[0].device).manual_seed(self.seed)
+
+        def drawn(parameter: Parameter) -> Tensor:
+            bits = torch.randint(0, 2, parameter.shape, generator=generator, device=parameter.device)
+            return like((2 * bits - 1).to(parameter.dtype), parameter)
+
+        return [drawn(parameter) for parameter in self.parameters]
 
     def dot(self, one: Gradient, other: Gradient) -> float:
         return sum(float(whole((a.double() * b.double()).sum())) for a, b in zip(one, other, strict=True))

@@ -44,20 +44,9 @@ class SOUL(Wrapper):
 
     def _curvature(self, gradients: Gradients) -> Gradient:
         """Hutchinson's estimate of the diagonal of the loss's Hessian."""
-        signs = _signs(gradients)
+        signs = gradients.signs()
         with gradients.beside(scaled(signs, self.delta)):
             ahead = total(gradients.terms().values())
         with gradients.beside(scaled(signs, -self.delta)):
             behind = total(gradients.terms().values())
         return [s * d / (2 * self.delta) for s, d in zip(signs, plus(ahead, behind, -1), strict=True)]
-
-
-def _signs(gradients: Gradients) -> Gradient:
-    """A random sign for every weight, from the step's seed."""
-    import torch
-
-    def drawn(parameter: torch.Tensor) -> torch.Tensor:
-        return torch.randint(0, 2, parameter.shape, generator=generator, device=parameter.device) * 2.0 - 1.0
-
-    generator = torch.Generator(gradients.parameters[0].device).manual_seed(gradients.seed)
-    return [drawn(parameter).to(parameter.dtype) for parameter in gradients.parameters]
