@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.errors import Interrupted
+from unlearnkit.errors import BadInput, Interrupted
 from unlearnkit.models import load_model
 from unlearnkit.runs.stopping import SIGNALS
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.training.words import sharing
 
 if TYPE_CHECKING:
     from unlearnkit.models import ModelSource
@@ -30,6 +31,20 @@ def leading(place: Workplace) -> Iterator[None]:
         with suppress(Interrupted):  # they have gone already
             place.team.tell(("end",))
             place.team.leave()
+
+
+def check_shared(place: Workplace, optimizer: str) -> None:
+    """See that an optimiser can update a model that is shared as this one is.
+
+    Raises:
+        BadInput: code `processes`.
+    """
+    if optimizer == "adafactor" and sharing(place.settings.parallel) == "fsdp2":
+        raise BadInput(
+            "torch's adafactor cannot update a model in pieces",
+            hint="--parallel ddp, or --optimizer adamw",
+            code="processes",
+        )
 
 
 def call_in(place: Workplace, source: ModelSource, parts: Mapping[str, Any]) -> None:
