@@ -92,11 +92,11 @@ class Root(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        known = self.list_commands(ctx)
-        if args[0] not in known and not args[0].startswith("-"):
-            close = get_close_matches(args[0], known, n=1)
+        name = args[0]
+        if not name.startswith("-") and name not in COMMANDS and name not in (known := self.list_commands(ctx)):
+            close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else "unlearnkit --help"
-            raise BadInput(f'no command "{args[0]}"', hint=hint)
+            raise BadInput(f'no command "{name}"', hint=hint)
         return super().resolve_command(ctx, args)
 
 
