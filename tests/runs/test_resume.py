@@ -18,7 +18,7 @@ from runs.conftest import Job, NewDesk, Whole, whole
 from unlearnkit.store import Store
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "undisturbed"), [("scoring", "scored"), ("unlearning", "unlearned")])
 def test_killed_at_random_moments(
     name: str, undisturbed: str, kills: int, new_desk: NewDesk, request: pytest.FixtureRequest

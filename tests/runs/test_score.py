@@ -88,6 +88,7 @@ def test_more_draws_give_what_they_would_have_given_at_once(
     assert [s.stderr for s in grown.samples] == [s.stderr for s in whole.samples]
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bits_of_one(place: Workplace, model: str, forget: DataSpec, tmp_path: Path):
     """Spawned workers, which load the model themselves, with the threads of this process."""
     asked: dict[str, Any] = {"model": model, "data": forget, "options": OPTIONS, "batch_size": 1}
