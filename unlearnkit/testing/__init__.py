@@ -12,6 +12,7 @@ they use, for tests of one's own.
 
 from __future__ import annotations
 
+from unlearnkit.testing.adapter import AdapterContract
 from unlearnkit.testing.aggregate import AggregateContract
 from unlearnkit.testing.algorithm import AlgorithmContract
 from unlearnkit.testing.metric import MetricContract
@@ -20,6 +21,7 @@ from unlearnkit.testing.scorer import ScorerContract
 from unlearnkit.testing.wrapper import WrapperContract
 
 __all__ = [
+    "AdapterContract",
     "AggregateContract",
     "AlgorithmContract",
     "MetricContract",
