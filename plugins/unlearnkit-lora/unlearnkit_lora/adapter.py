@@ -100,11 +100,8 @@ class LoRA(Adapter):
 @contextmanager
 def folded(model: nn.Module) -> Iterator[None]:
     """A model without the LoRA layers in it, as if their additions had always been part of its weights."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
     model_: Any = model
-    marked = getattr(model, "_hf_peft_config_loaded", False)
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)}
+    marked, layers = model_._hf_peft_config_loaded, additions(model)
     try:
         for name, layer in layers.items():
             model.set_submodule(name, _plain(layer))
@@ -114,6 +111,13 @@ def folded(model: nn.Module) -> Iterator[None]:
         model_._hf_peft_config_loaded = marked
         for name, layer in layers.items():
             model.set_submodule(name, layer)
+
+
+def additions(model: nn.Module) -> dict[str, Any]:
+    """A model's LoRA layers, by name."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)}
 
 
 def _plain(layer: Any) -> nn.Module:

@@ -7,6 +7,7 @@ time. Any LoRA adapter that peft wrote can be read, be it this kit's or not.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,10 @@ from unlearnkit.models.fingerprint import file_digest, tokenizer_files
 from unlearnkit.models.jsonfile import read_object
 from unlearnkit.models.load import LOCAL_ONLY, first_line, quiet
 from unlearnkit.models.weights import read_header
-from unlearnkit_lora.adapter import RECORD, folded
+from unlearnkit_lora.adapter import RECORD, additions, folded
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedTokenizerBase
 
 CONFIG = "adapter_config.json"
@@ -109,21 +111,36 @@ def _merge(folder: Path, base: ModelSource, target: Path) -> None:
     from peft import PeftModel, get_peft_model_state_dict
 
     model = load_model(base)
-    with quiet():
+    tied = _shared(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what peft would warn of is looked at below
         try:
             both = PeftModel.from_pretrained(model, str(folder))
         except Exception as error:
             raise UnlearnkitError(
                 f"adapter {folder} does not load over its base model: {first_line(error)}", code="adapter"
             ) from error
-    stored = {tensor.name for tensor in read_header(folder / WEIGHTS)}
-    if differing := sorted(stored ^ get_peft_model_state_dict(both).keys()):
+        wanted = get_peft_model_state_dict(both, save_embedding_layers=False).keys()
+    if differing := sorted({tensor.name for tensor in read_header(folder / WEIGHTS)} ^ wanted):
         raise UnlearnkitError(
-            f"adapter {folder} does not fit its base model: {differing[0]} stands in one of them alone", code="adapter"
+            f"adapter {folder} and its base model do not fit: {differing[0]} stands in one of them alone",
+            code="adapter",
+        )
+    if any(layer.get_base_layer().weight is tied for layer in additions(model).values()):
+        raise UnlearnkitError(
+            f"adapter {folder} adds to one of embeddings and head, which are one matrix in its base model",
+            code="adapter",
         )
     with folded(model):
         card = f"`{base.label}` with the LoRA adapter `{folder.resolve()}` folded in.\n"
         save_model(model, _tokenizer(folder, base), target, card=card, force=True)
+
+
+def _shared(model: nn.Module) -> nn.Parameter | None:
+    """The matrix that is embeddings and head at once, where there is one."""
+    model_: Any = model
+    head, embeddings = model_.get_output_embeddings(), model_.get_input_embeddings()
+    return head.weight if head is not None and head.weight is embeddings.weight else None
 
 
 def _tokenizer(folder: Path, base: ModelSource) -> PreTrainedTokenizerBase:
