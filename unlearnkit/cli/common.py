@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from unlearnkit.cli.output import FORMATS, Output
-from unlearnkit.cli.params import ANY_TEXT, SEED, WHOLE, Command
+from unlearnkit.cli.params import ANY_TEXT, SEED, WHOLE, Command, key_values
 from unlearnkit.errors import Interrupted
 from unlearnkit.training.words import OPTIMIZERS, PRECISIONS, SCHEDULES, SHARINGS, leads, sharing
 
@@ -23,7 +23,11 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def make_command(
-    name: str | None = None, *, examples: str = "", together: bool = False, cls: type[Command] = Command,
+    name: str | None = None,
+    *,
+    examples: str = "",
+    together: bool = False,
+    cls: type[Command] = Command,
     **attributes: Any,
 ) -> Callable[[Callable[..., Any]], Command]:
     """A command with examples at the end of its help, and with `--store`, `--format` and `--debug`; its function gets
@@ -227,6 +231,41 @@ def training_options(lr: str, epochs: str) -> Decorator:
     )  # fmt: skip
 
 
+watching_options = options(
+    click.option(
+        "--probe-every", type=WHOLE, metavar="STEPS",
+        help="Record the NLL of every forget sample every so many steps, and at the start and the end.",
+    ),
+    click.option(
+        "--until", multiple=True, metavar="CONDITION",
+        help="End where it holds, such as 'forget.nll>=3' (nats per token); also forget.min_nll, the lowest of all. "
+        "Looked at with the probes, once an epoch where nothing is said; repeatable.",
+    ),
+    click.option(
+        "--keep", multiple=True, metavar="CONDITION",
+        help="End where it does not hold, such as 'retain.nll<=1.2x' (times the start), with the last model that kept "
+        "all; repeatable.",
+    ),
+    click.option("--best", metavar="NAME", help="Write the model of the step at which this was best: model_utility."),
+    click.option(
+        "--eval-every", type=WHOLE, metavar="STEPS",
+        help="Evaluate every so many steps, and at the start and the end; conditions and --best may name the figures.",
+    ),
+)  # fmt: skip
+"""Looks during training, and what they are for."""
+
+evaluation_options = options(
+    click.option(
+        "--suite", "--eval-suite", "suite_name", default="tofu", show_default=True, metavar="NAME",
+        help="What evaluations measure.",
+    ),
+    click.option(
+        "--eval-data", multiple=True, metavar="SPLIT=DATA",
+        help="What evaluations read besides, or instead of, --forget and --retain; repeatable.",
+    ),
+    click.option("--max-new-tokens", type=WHOLE, help="Longest generation in evaluations (default: the suite's)."),
+)  # fmt: skip
+
 SCHEDULE_KEYS = (
     "epochs", "max_steps", "lr", "batch_size", "grad_accum", "schedule", "warmup", "weight_decay", "max_grad_norm",
     "seed", "optimizer", "precision", "gradient_checkpointing", "checkpoint_every",
@@ -238,6 +277,21 @@ def take_schedule(arguments: dict[str, Any]) -> Any:
     from unlearnkit.runs.training import Schedule
 
     return Schedule(**{key: arguments.pop(key) for key in SCHEDULE_KEYS})
+
+
+def take_data(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a command unlearns, keeps and evaluates: `forget`, `retain` and `eval_data`, read by the same columns. They
+    are taken out of the arguments."""
+    from unlearnkit.data.samples import DataSpec
+
+    columns = take_columns(arguments)
+    forget, retain = arguments.pop("forget"), arguments.pop("retain")
+    others = key_values("--eval-data", arguments.pop("eval_data"))
+    return {
+        "forget": DataSpec(forget, **columns),
+        "retain": None if retain is None else DataSpec(retain, **columns),
+        "eval_data": {split: DataSpec(source, **columns) for split, source in others.items()},
+    }
 
 
 def take_columns(arguments: dict[str, Any]) -> dict[str, Any]:

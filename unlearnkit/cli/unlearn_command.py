@@ -10,17 +10,19 @@ import click
 from unlearnkit.cli.common import (
     adapter_options,
     data_options,
+    evaluation_options,
     follow_up,
     make_command,
     model_option,
     plugin_options,
-    take_columns,
+    take_data,
     take_schedule,
     template_options,
     training_options,
+    watching_options,
 )
 from unlearnkit.cli.output import Output
-from unlearnkit.cli.params import POSITIVE, WHOLE, Command, key_values
+from unlearnkit.cli.params import POSITIVE, Command, key_values
 from unlearnkit.cli.trained import show_training
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl
 unlearnkit unlearn --model my-model --forget tofu:forget01 --retain tofu:retain99 --plugin simnpo -o beta=3
 unlearnkit unlearn --model run:@last --forget forget.jsonl --plugin ga --max-steps 20 --lr 1e-5
 unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl --sampler active --probe-every 5
+unlearnkit unlearn --model run:@last --forget a.jsonl --retain b.jsonl --until 'forget.nll>=3' --keep 'retain.nll<=1.2x'
+unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl --eval-every 10 --best model_utility
 """,
 )
 @model_option
@@ -92,12 +96,8 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl 
 )
 @adapter_options
 @training_options(lr="the algorithm's, for the model's width", epochs="the algorithm's, or what --max-steps needs")
-@click.option(
-    "--probe-every",
-    type=WHOLE,
-    metavar="STEPS",
-    help="Record the NLL of every forget sample every so many steps, and at the start and the end.",
-)
+@watching_options
+@evaluation_options
 @click.option(
     "--threshold",
     type=POSITIVE,
@@ -115,7 +115,7 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl 
 @template_options
 @data_options
 def command(
-    place: Workplace, screen: Output, forget: str, retain: str | None, plugin: str,
+    place: Workplace, screen: Output, plugin: str,
     option: tuple[str, ...], sampler_option: tuple[str, ...], wrapper_option: tuple[str, ...],
     adapter_option: tuple[str, ...], **arguments: Any,
 ) -> None:  # fmt: skip
@@ -125,14 +125,13 @@ def command(
     those alone that are not forgotten yet, and stops when all are.
     """
     options, sampler_options = key_values("-o", option), key_values("-s", sampler_option)
-    from unlearnkit.data.samples import DataSpec
     from unlearnkit.runs.unlearn import unlearn
 
-    columns, schedule = take_columns(arguments), take_schedule(arguments)
+    forget, retain = arguments["forget"], arguments["retain"]
+    data, schedule = take_data(arguments), take_schedule(arguments)
     found = unlearn(
         place,
-        forget=DataSpec(forget, **columns),
-        retain=None if retain is None else DataSpec(retain, **columns),
+        **data,
         algorithm=plugin,
         options=options,
         sampler_options=sampler_options,

@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from unlearnkit.store.records import Run
 
 
-def unlearning_card(run: Run, inputs: Inputs, steps: int) -> str:
-    """Card of an unlearned model."""
+def unlearning_card(run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
+    """Card of an unlearned model. `ending` says how its training ended."""
     intro = (
         f"`{inputs.model.label}` after `{run.method}` with the `{run.config['sampler']}` sampler was applied to the "
         "forget set below. What was forgotten, and what else was lost, is for an evaluation to say."
     )
     chosen = {f"sampler {key}": value for key, value in run.config["request"]["sampler_options"].items()}
     options = {**run.config["options"], "sampler": run.config["sampler"], **chosen, **_adapter(run)}
-    return _card("Unlearned model", ["unlearning", "unlearnkit"], intro, run, inputs, options, steps)
+    return _card("Unlearned model", ["unlearning", "unlearnkit"], intro, run, inputs, options, ending)
 
 
-def finetuning_card(run: Run, inputs: Inputs, steps: int) -> str:
+def finetuning_card(run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
     """Card of a fine-tuned model."""
     intro = f"`{inputs.model.label}` fine-tuned on the answers of the data set below."
-    return _card("Fine-tuned model", ["unlearnkit"], intro, run, inputs, _adapter(run), steps)
+    return _card("Fine-tuned model", ["unlearnkit"], intro, run, inputs, _adapter(run), ending)
 
 
 def _adapter(run: Run) -> dict[str, Any]:
@@ -38,13 +38,19 @@ def _adapter(run: Run) -> dict[str, Any]:
 
 
 def _card(
-    title: str, tags: list[str], intro: str, run: Run, inputs: Inputs, options: Mapping[str, Any], steps: int
+    title: str,
+    tags: list[str],
+    intro: str,
+    run: Run,
+    inputs: Inputs,
+    options: Mapping[str, Any],
+    ending: Mapping[str, Any],
 ) -> str:
     sets = [
         f"| {role} | {_cell(chosen.label)} | {len(chosen.samples)} | `{chosen.fingerprint}` |"
         for role, chosen in inputs.sets.items()
     ]
-    settings = {**options, **run.config["plan"], "steps": steps, **_rendering(run, inputs)}
+    settings = {**options, **run.config["plan"], **_end(ending), **_rendering(run, inputs)}
     return "\n".join(
         [
             "---",
@@ -70,6 +76,13 @@ def _card(
             "",
         ]
     )
+
+
+def _end(ending: Mapping[str, Any]) -> dict[str, Any]:
+    """The steps that were taken, what ended them, and which of them the weights are of where those are not the last."""
+    best = {f"best {name}": f"{value:.6g}" for name, value in ending["best"].items()}
+    chosen = {"weights after step": ending["step"], **best} if best or ending["step"] != ending["steps"] else {}
+    return {"steps": ending["steps"], "ended by": ending["stopped_by"], **chosen}
 
 
 def _rendering(run: Run, inputs: Inputs) -> dict[str, str]:

@@ -131,8 +131,8 @@ def _shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
 
 
-def check_name(flag: str, name: str, known: Collection[str], evaluated: Collection[str]) -> None:
-    """See that a value can be looked at; `evaluated` can be with evaluations alone.
+def check_name(flag: str, name: str, known: Collection[str], evaluated: Collection[str], *, evaluating: bool) -> None:
+    """See that a value is one that the run looks at; `evaluated` are those that a run which is `evaluating` can.
 
     Raises:
         BadInput: code `condition`.
@@ -140,7 +140,11 @@ def check_name(flag: str, name: str, known: Collection[str], evaluated: Collecti
     if name in known:
         return
     if name in evaluated:
-        raise BadInput(f"{flag} {name} needs evaluations during training", hint="--eval-every STEPS", code="condition")
+        said = f"{flag} {name} needs "
+        if not evaluating:
+            raise BadInput(f"{said}evaluations during training", hint="--eval-every STEPS", code="condition")
+        split = name.partition(".")[0]
+        raise BadInput(f"{said}data for {split}", hint=f"--eval-data {split}=DATA", code="condition")
     close = get_close_matches(name, [*known, *evaluated], n=1)
     hint = f'did you mean "{close[0]}"?' if close else f"there are: {', '.join(known)}"
     raise BadInput(f'{flag}: there is no value "{name}"', hint=hint, code="condition")

@@ -52,8 +52,8 @@ class EvalReport:
     @property
     def values(self) -> dict[str, float | None]:
         """Every number by its name, None where undefined."""
-        numbers = {**self.metrics, **self.aggregates}
-        return {name: of.value for name, of in numbers.items()}
+        figures = {name: figure.value for name, figure in self.metrics.items()}
+        return {**figures, **{name: row.value for name, row in self.aggregates.items()}}
 
     def json(self) -> dict[str, Any]:
         return {
@@ -98,18 +98,14 @@ def evaluate(
     source = find_model(place, model)
     inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt).unique(*data)
     check_other_answers(inputs)
-    held_against = None if reference is None else _reference(place, reference, inputs)
+    held_against = None if reference is None else reference_run(place, reference, inputs)
     task = EvalTask(
         suite=chosen, metrics=metrics, inputs=inputs, against=held_against,
         max_new_tokens=max_new_tokens or chosen.max_new_tokens, batch_size=batch_size,
     )  # fmt: skip
-    asked = request(
-        place, model=model, data=data, suite_name=suite_name,
-        reference=None if held_against is None else held_against.id,
-        max_new_tokens=task.max_new_tokens, batch_size=batch_size, template=template, system_prompt=system_prompt,
-    )  # fmt: skip
+    asked = task.request(place, model=model, data=data, template=template, system_prompt=system_prompt)
     weights = Weights(source.fingerprint, source.label, lambda: load_model(source))
-    return run_task(place, task, weights, asked, parent=_writer(place, source))
+    return run_task(place, task, weights, asked, parent=writer(place, source))
 
 
 @dataclass(frozen=True)
@@ -134,6 +130,13 @@ class EvalTask:
             "max_new_tokens": self.max_new_tokens,
             "batch_size": self.batch_size,
         }
+
+    def request(self, place: Workplace, **parts: Any) -> dict[str, Any]:
+        """The arguments of `evaluate` that make it again; `parts` are those that the task does not say."""
+        return request(
+            place, **parts, suite_name=self.suite.name, reference=None if self.against is None else self.against.id,
+            max_new_tokens=self.max_new_tokens, batch_size=self.batch_size,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -237,7 +240,7 @@ def _run_source(place: Workplace, model: str) -> str:
         return model
 
 
-def _writer(place: Workplace, source: ModelSource) -> str | None:
+def writer(place: Workplace, source: ModelSource) -> str | None:
     """The run that wrote a model, found by its content."""
     for run in place.store.runs(state="complete"):
         if run.kind in MODEL_KINDS and run.summary.get("model") == source.fingerprint:
@@ -245,7 +248,7 @@ def _writer(place: Workplace, source: ModelSource) -> str | None:
     return None
 
 
-def _reference(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
+def reference_run(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
     """The evaluation to hold against: the one named, or the newest of the named run's model on these forget data.
 
     Raises:

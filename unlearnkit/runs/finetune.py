@@ -102,7 +102,7 @@ def finetune(
             place, held, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,
             force=force,
-            card=lambda steps: finetuning_card(run, inputs, steps),
+            card=lambda ending: finetuning_card(run, inputs, ending),
             rename={"forget": "train"},
         )  # fmt: skip
     return report(run, already=False)

@@ -53,6 +53,7 @@ def _again(place: Workplace, kind: str, asked: dict[str, Any]) -> Report:
             forget=forget,
             retain=None if retain is None else DataSpec(**retain),
             schedule=Schedule(**asked.pop("schedule")),
+            eval_data=_specs(asked.pop("eval_data", {})),
             **asked,
         )
     if kind == "finetune":

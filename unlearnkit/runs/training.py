@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
 from unlearnkit.models import check_out
 from unlearnkit.runs.adapters import write_trained
+from unlearnkit.runs.during import Watch
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import records
 from unlearnkit.training.plan import TrainingPlan
@@ -92,7 +93,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a training run left: `terms` are those of its last step. `already` is True where nothing had to be done."""
+    """What a training run left: `terms` are those of its last step. `already` is True where nothing had to be done.
+
+    The model has the weights after `step` of the `steps`; `best` is the value that it was chosen by, with its name.
+    `evaluations` are the eval runs on the way, by steps.
+    """
 
     run: str
     algorithm: str
@@ -103,17 +108,30 @@ class TrainingReport:
     stopped_by: str
     seconds: float
     terms: Mapping[str, float]
+    step: int
+    best: Mapping[str, float]
+    evaluations: Mapping[int, str]
     already: bool = False
 
     def json(self) -> dict[str, Any]:
-        names = ("run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "seconds")
-        return {**{name: getattr(self, name) for name in names}, "terms": dict(self.terms)}
+        names = ("run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "step", "seconds")
+        mappings = {name: dict(getattr(self, name)) for name in ("best", "evaluations", "terms")}
+        return {**{name: getattr(self, name) for name in names}, **mappings}
 
 
 def report(run: records.Run, *, already: bool) -> TrainingReport:
     """A complete run as a report."""
-    kept = {key: run.summary[key] for key in ("model_dir", "model", "steps", "stopped_by", "seconds", "terms")}
-    return TrainingReport(run=run.id, algorithm=run.method, sampler=run.config.get("sampler"), already=already, **kept)
+    summary = run.summary
+    return TrainingReport(
+        run=run.id, algorithm=run.method, sampler=run.config.get("sampler"), already=already,
+        **{key: summary[key] for key in ("model_dir", "model", "steps", "stopped_by", "seconds", "terms")},
+        step=summary.get("step", summary["steps"]), best=summary.get("best", {}), evaluations=evaluations_of(summary),
+    )  # fmt: skip
+
+
+def evaluations_of(kept: Mapping[str, Any]) -> dict[int, str]:
+    """Eval runs by optimiser steps, from a run's summary or a checkpoint's state."""
+    return {int(step): run for step, run in kept.get("evaluations", {}).items()}
 
 
 def place_for(out: str | None, kind: str, run_id: str) -> str:
@@ -179,31 +197,38 @@ def drive(
     *,
     checkpoint_every: int | None,
     force: bool,
-    card: Callable[[int], str],
+    card: Callable[[Mapping[str, Any]], str],
     rename: Mapping[str, str] | None = None,
+    watch: Watch | None = None,
 ) -> records.Run:
     """Train from the last checkpoint to the end, then write the model and close the run.
 
     Args:
         force: whether another's model in `out` may be replaced.
-        card: the model card's text, given the number of steps.
+        card: the model card's text, given how training ended.
         rename: names under which terms are stored, where the loop's own would mislead.
+        watch: what looks at the model on the way, says when training is over and which step's weights are the model.
     """
     progress, stop = place.progress, place.stop
-    spent = _load_checkpoint(place, run, trainer)
-    recorder = _Recorder(place, run, trainer)
+    watch = watch or Watch(place, run, trainer)
+    spent = _load_checkpoint(place, run, watch)
+    recorder = _Recorder(place, run, watch)
     began = saved = time.monotonic()
     if trainer.plan.batch_size > trainer.plan.n:
         progress.say(f"one batch of {trainer.plan.batch_size} holds all {trainer.plan.n} samples")
-    epoch = -1.0
+    shown: Any = None
     with stop.holding():
         try:
-            for found in trainer.steps():
+            watch.look()
+            if watch.verdict.step == 0 == trainer.done:
+                recorder.checkpoint(spent)
+            for found in () if watch.ended else trainer.steps():
+                watch.look()
                 terms = {(rename or {}).get(name, name): value for name, value in found.items()}
                 recorder.add(terms)
                 place.plugins.notify("step_finished", run=run, step=trainer.done, terms=terms)
-                if terms["epoch"] != epoch:  # what an epoch begins with may have shown a bar of its own
-                    epoch = terms["epoch"]
+                # What an epoch begins with, or an evaluation, may have shown a bar of its own.
+                if shown != (shown := (terms["epoch"], len(watch.evaluations))):
                     progress.start("training", trainer.plan.steps, trainer.done - 1)
                 progress.advance(1, f"loss {terms['loss']:.4g}")
                 # At least two a run; with the last, a model that could not be written is written by resuming.
@@ -213,25 +238,54 @@ def drive(
                     if checkpoint_every
                     else time.monotonic() - saved > CHECKPOINT_SECONDS
                 )
-                if due or halves or stop.asked:
+                if due or halves or stop.asked or watch.verdict.step == trainer.done:
                     recorder.checkpoint(spent + time.monotonic() - began)
                     saved = time.monotonic()
                 if trainer.done == LOOKED_AT and trainer.moved is False:
                     progress.warn(_still(trainer))
+                if watch.ended:
+                    break
                 if stop.asked and trainer.done < trainer.plan.steps:
                     raise Interrupted(f"stopped after step {trainer.done} of {trainer.plan.steps}; nothing is lost")
-            if trainer.done < trainer.plan.steps:  # ended by its sampler: as good a last one as a planned end has
+            if trainer.done < trainer.plan.steps:  # ended early: as good a last one as a planned end has
+                watch.look(ends=True)
                 recorder.checkpoint(spent + time.monotonic() - began)
         finally:
             recorder.flush()
             progress.finish()
-        return _finish(place, run, trainer, inputs, out, card(trainer.done), spent + time.monotonic() - began,
+        ending = _ending(watch)
+        if ending["step"] != trainer.done:
+            _go_back(place, run, trainer, ending["step"])
+        return _finish(place, run, trainer, inputs, out, card, ending, spent + time.monotonic() - began,
             force=force or _written_by(out, run.id),
         )  # fmt: skip
 
 
+def _ending(watch: Watch) -> dict[str, Any]:
+    """How training ended, and which step's weights are the model."""
+    taken, verdict, best = watch.trainer.done, watch.verdict, watch.goals.best
+    step = taken if verdict.step is None else verdict.step
+    value = None if best is None else watch.looks.get(step, {}).get(best.name)
+    if best is not None and value is None:
+        watch.place.progress.warn(f"--best {best.name}: no look found a value; the last weights are the model")
+    return {
+        "steps": taken,
+        "stopped_by": verdict.ended or _stopped_by(watch.trainer),
+        "step": step,
+        "best": {} if best is None or value is None else {best.name: value},
+        "evaluations": watch.evaluations,
+    }
+
+
+def _go_back(place: Workplace, run: records.Run, trainer: Trainer, step: int) -> None:
+    """Put the weights after an earlier step into the trainer."""
+    (mark,) = (mark for mark in place.store.checkpoints(run.id) if mark.step == step)
+    trainer.load_state(place.store.files.load(mark.file), step)
+
+
 def _finish(
-    place: Workplace, run: records.Run, trainer: Trainer, inputs: Inputs, out: Path, card: str, seconds: float,
+    place: Workplace, run: records.Run, trainer: Trainer, inputs: Inputs, out: Path,
+    card: Callable[[Mapping[str, Any]], str], ending: Mapping[str, Any], seconds: float,
     *, force: bool,
 ) -> records.Run:  # fmt: skip
     """Write the model, then close the run."""
@@ -239,9 +293,8 @@ def _finish(
     steps = store.steps(run.id)
     summary = {
         "model_dir": str(out),
-        "model": write_trained(place, trainer, inputs, out, card=card, force=force),
-        "steps": trainer.done,
-        "stopped_by": _stopped_by(trainer),
+        "model": write_trained(place, trainer, inputs, out, card=card(ending), force=force),
+        **ending,
         "seconds": round(seconds, 2),
         "terms": dict(steps[-1].terms) if steps else {},
     }
@@ -268,8 +321,8 @@ def _stopped_by(trainer: Trainer) -> str:
 class _Recorder:
     """Writes steps and NLLs in batches, and checkpoints together with the rows that lead to them."""
 
-    def __init__(self, place: Workplace, run: records.Run, trainer: Trainer) -> None:
-        self._place, self._run, self._trainer = place, run, trainer
+    def __init__(self, place: Workplace, run: records.Run, watch: Watch) -> None:
+        self._place, self._run, self._watch, self._trainer = place, run, watch, watch.trainer
         self._pending: list[records.StepRow] = []
         self._flushed = time.monotonic()
         self._exact = run.exact
@@ -292,8 +345,12 @@ class _Recorder:
     def checkpoint(self, seconds: float) -> None:
         store, trainer = self._place.store, self._trainer
         file = store.files.save(trainer.state())
-        mark = records.Checkpoint(trainer.done, file, {"seconds": round(seconds, 2)})
-        self._check(store.put_checkpoint(self._run.id, mark, steps=self._pending, probes=self._probes()))
+        state = {"seconds": round(seconds, 2), "evaluations": self._watch.evaluations}
+        mark, chosen = records.Checkpoint(trainer.done, file, state), self._watch.verdict.step
+        different = store.put_checkpoint(
+            self._run.id, mark, steps=self._pending, probes=self._probes(), spare=() if chosen is None else (chosen,)
+        )
+        self._check(different)
         self._pending, self._flushed = [], time.monotonic()
 
     def _probes(self) -> list[records.ProbeRow]:
@@ -307,8 +364,9 @@ class _Recorder:
             )
 
 
-def _load_checkpoint(place: Workplace, run: records.Run, trainer: Trainer) -> float:
+def _load_checkpoint(place: Workplace, run: records.Run, watch: Watch) -> float:
     """Put the newest readable checkpoint into the trainer; the seconds spent before it."""
+    trainer = watch.trainer
     for mark in place.store.checkpoints(run.id):
         try:
             trainer.load_state(place.store.files.load(mark.file), mark.step)
@@ -317,6 +375,7 @@ def _load_checkpoint(place: Workplace, run: records.Run, trainer: Trainer) -> fl
             continue
         if trainer.probes is not None:
             trainer.probes.restore(place.store.probes(run.id), mark.step)
+        watch.restore(evaluations_of(mark.state))
         place.progress.say(f"going on from step {mark.step} of {trainer.plan.steps}")
         return float(mark.state.get("seconds", 0.0))
     return 0.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit import scoring, training
@@ -13,27 +13,66 @@ from unlearnkit.data.samples import DataSpec, check_overlap
 from unlearnkit.errors import BadInput
 from unlearnkit.models import ModelSource, load_model
 from unlearnkit.plugins import options_of
-from unlearnkit.runs.adapters import check_fit, choose
+from unlearnkit.runs.adapters import Chosen, check_fit, choose
 from unlearnkit.runs.anchors import reference_nll
 from unlearnkit.runs.card import unlearning_card
-from unlearnkit.runs.following import call_in
+from unlearnkit.runs.following import call_in, check_shared
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
 from unlearnkit.runs.others import chosen, fingerprints, generated, other_answers, series
 from unlearnkit.runs.thresholds import FORGOTTEN, evaluation, thresholds
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
+from unlearnkit.runs.watching import Watching
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
 from unlearnkit.training.probes import Probes
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
+
+    from unlearnkit.runs.conditions import Goals
+    from unlearnkit.runs.inputs import Inputs
+    from unlearnkit.runs.watching import Evaluation
+    from unlearnkit.training.plan import TrainingPlan
 
 STILL = 0.01
 """A forget term that changes by less than this share has not moved."""
 
 
-def unlearn(
+@dataclass(frozen=True)
+class Prepared:
+    """An unlearning run, checked and not begun: its record as it would be, and what it works with."""
+
+    draft: records.Run
+    inputs: Inputs
+    read: Inputs
+    """The inputs with the other answers to their prompts that the algorithm reads."""
+    others: tuple[str, ...]
+    method: Algorithm
+    sampler: Sampler
+    wrapper: Wrapper | None
+    addition: Chosen
+    schedule: Schedule
+    plan: TrainingPlan
+    probe_every: int | None
+    forgotten: np.ndarray
+    goals: Goals
+    curve: Evaluation | None
+    anew: bool
+    force: bool
+
+
+def unlearn(place: Workplace, **asked: Any) -> TrainingReport:
+    """Unlearn the forget set and write a model, as `prepared` describes it.
+
+    Raises:
+        UnlearnkitError: what `prepared` does; `diverged`; `plugin-error`.
+    """
+    return carry_out(place, prepared(place, **asked))
+
+
+def prepared(
     place: Workplace,
     *,
     model: str,
@@ -51,13 +90,20 @@ def unlearn(
     probe_every: int | None = None,
     threshold: float = FORGOTTEN,
     reference: str | None = None,
+    until: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    best: str | None = None,
+    eval_every: int | None = None,
+    suite_name: str = "tofu",
+    eval_data: Mapping[str, DataSpec] | None = None,
+    max_new_tokens: int | None = None,
     out: str | None = None,
     force: bool = False,
     allow_overlap: bool = False,
     template: str = "auto",
     system_prompt: str | None = None,
-) -> TrainingReport:
-    """Unlearn the forget set and write a model.
+) -> Prepared:
+    """A run that unlearns the forget set and writes a model.
 
     Args:
         model: folder, hub name, `gguf:FILE` or `run:ID`.
@@ -67,21 +113,31 @@ def unlearn(
             draw for every step; those look once an epoch where nothing is said. What a step's own samples have is
             always recorded.
         threshold: mean NLL (nats per label token) from which on a sample counts as forgotten.
-        reference: the evaluation of a model that never saw the forget set, whose NLL of a sample is its threshold.
+        reference: the evaluation of a model that never saw the forget set, whose NLL of a sample is its threshold,
+            and that evaluations on the way are held against.
+        until, keep: conditions such as "forget.nll>=3" and "retain.nll<=1.2x" (times the value before the first step),
+            looked at with the NLL of every forget sample. Any `until` that holds ends training, as does any `keep` that
+            does not; the model is then the last that kept all.
+        best: a value; the model is the step's at which it was best.
+        eval_every: steps between two evaluations by the suite `suite_name`, of the run's own sets and of `eval_data`,
+            whose numbers are values too.
         out: folder for the model; by default `unlearned/<run>`.
 
     Raises:
-        UnlearnkitError: bad input, before a model is loaded or anything is written; `diverged`; `plugin-error`.
+        UnlearnkitError: bad input, before a model is loaded or anything is written.
     """
     schedule = schedule or Schedule()
     _check(probe_every, threshold)
+    watching = Watching(tuple(until), tuple(keep), best, eval_every, suite_name, eval_data or {}, max_new_tokens)
+    evaluated = watching.data(forget, retain)
+    goals = watching.goals(place, evaluated, retain=retain is not None, reference=reference)
     method: Algorithm = place.plugins.build("algorithm", algorithm, options or {})
     order = _sampler(place, sampler, sampler_options or {})
     around = None if wrapper is None else _wrapper(place, wrapper, wrapper_options or {}, method, algorithm, schedule)
     addition = choose(place, adapter, adapter_options)
     others = other_answers(method, algorithm)
     specs = {"forget": forget}
-    if method.uses_retain or "forget:mismatched" in others:
+    if method.uses_retain or "forget:mismatched" in others or "retain.nll" in goals.names:
         if retain is None:
             raise BadInput(f"algorithm {algorithm} needs a retain set", hint="--retain DATA", code="usage")
         specs["retain"] = retain
@@ -95,14 +151,19 @@ def unlearn(
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
     read = chosen(inputs, others, schedule.seed)
     ids = [sample.id for sample in inputs.sets["forget"].samples]
+    curve = watching.evaluation(
+        place, model, source, evaluated, reference=reference, template=template, system_prompt=system_prompt
+    )
     reference = reference and evaluation(place.reading(), reference).id  # a run's newest evaluation may change
     forgotten = thresholds(place.reading() if reference else None, ids, value=threshold, reference=reference)
     now = place.environment()
     lr = _own_rate(place, method.rate * addition.rate / source.width, algorithm + addition.said, source, schedule)
     plan = schedule.plan(len(ids), lr=lr, epochs=method.epochs, optimizer=(around and around.optimizer) or "adamw")
-    if order.every == "step" and probe_every is None:
-        probe_every = plan.steps_per_epoch
-        place.progress.say(f"the whole forget set is looked at every {probe_every} updates: once an epoch")
+    check_shared(place, plan.optimizer)
+    if (order.every == "step" or goals.names) and probe_every is None:
+        probe_every = eval_every or plan.steps_per_epoch
+        often = ": once an epoch" if probe_every == plan.steps_per_epoch else ""
+        place.progress.say(f"the whole forget set is looked at every {probe_every} updates{often}")
     names = {"algorithm": algorithm, "sampler": sampler} | ({} if wrapper is None else {"wrapper": wrapper})
     determines = {
         "kit": training.VERSION,
@@ -119,6 +180,8 @@ def unlearn(
         **({"others": fingerprints(read, others)} if others else {}),
         "thresholds": [t.hex() for t in forgotten.tolist()],  # what its record is read by, whoever draws
         "reference": reference,
+        **({"goals": asdict(goals)} if goals.names else {}),
+        **({} if curve is None else {"evaluation": curve.determines(place)}),
     }
     run_id = new_id()
     draft = records.Run(
@@ -135,7 +198,7 @@ def unlearn(
                 sampler=sampler, sampler_options=options_of(order), wrapper=wrapper,
                 wrapper_options=None if around is None else options_of(around),
                 adapter=adapter, adapter_options=addition.options, schedule=schedule,
-                probe_every=probe_every, threshold=threshold, reference=reference,
+                probe_every=probe_every, threshold=threshold, reference=reference, **watching.request(),
                 out=place_for(out, "unlearn", run_id), force=force, allow_overlap=allow_overlap,
                 template=template, system_prompt=system_prompt,
             ),
@@ -153,46 +216,67 @@ def unlearn(
         seed=schedule.seed,
         series=series(place, inputs, others),
     )  # fmt: skip
-    run, folder, complete = begin(place, draft, inputs, anew=out is not None, force=force)
+    return Prepared(
+        draft=draft, inputs=inputs, read=read, others=others, method=method, sampler=order, wrapper=around,
+        addition=addition, schedule=schedule, plan=plan, probe_every=probe_every, forgotten=forgotten, goals=goals,
+        curve=curve, anew=out is not None, force=force,
+    )  # fmt: skip
+
+
+def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
+    """Find or begin the run, train from where it stands, and write the model.
+
+    Raises:
+        UnlearnkitError: what is wrong with the folder, `not-resumable`, `diverged`, `plugin-error`.
+    """
+    inputs, plan, method, config = made.inputs, made.plan, made.method, made.draft.config
+    run, folder, complete = begin(place, made.draft, inputs, anew=made.anew, force=made.force)
     if complete:
         return report(run, already=True)
     with place.working(run) as held:
+        from unlearnkit.runs.during import Watch
         from unlearnkit.runs.orders import Orders
         from unlearnkit.training.loop import Trainer
 
-        weights = load_model(source)
-        read = generated(place, held, weights, read, others)
+        weights = load_model(inputs.model)
+        read = generated(place, held, weights, made.read, made.others)
         anchors = {role: reference_nll(place, weights, read, role) for role in method.anchors if role in read.sets}
-        probes = Probes(ids)
+        ids = {role: [sample.id for sample in some.samples] for role, some in inputs.sets.items()}
+        probes = Probes(ids["forget"])
         parts: dict[str, Any] = {
             "algorithm": method,
-            "name": f"{algorithm} ({place.plugins.offers('algorithm')[algorithm].origin})",
+            "name": f"{run.method} ({place.plugins.offers('algorithm')[run.method].origin})",
             "plan": plan,
             "sets": read.encoded,
             "pad": inputs.pad,
             "anchors": anchors,
-            "wrapper": around,
-            "wrapper_name": wrapper or "",
-            "adapter": addition.adapter,
+            "wrapper": made.wrapper,
+            "wrapper_name": config.get("wrapper", ""),
+            "adapter": made.addition.adapter,
         }
-        call_in(place, source, parts)
+        call_in(place, inputs.model, parts)
 
         def whole() -> nn.Module:
             return trainer.plain()
 
+        orders = Orders(
+            place, run, made.sampler, config["sampler"], inputs, whole, plan, probes, made.forgotten,
+            made.addition.adapter,
+        )  # fmt: skip
         trainer = Trainer(
             model=weights,
             team=place.team,
-            draw=Orders(place, run, order, sampler, inputs, whole, plan, probes, forgotten, addition.adapter).rows(),
+            draw=orders.rows(),
             probes=probes,
-            probe_every=probe_every,
+            probe_every=made.probe_every,
             **parts,
         )
         run = drive(
             place, held, trainer, inputs, folder,
-            checkpoint_every=schedule.checkpoint_every,
-            force=force,
-            card=lambda steps: unlearning_card(run, inputs, steps),
+            checkpoint_every=made.schedule.checkpoint_every,
+            force=made.force,
+            card=lambda ending: unlearning_card(run, inputs, ending),
+            watch=Watch(place, held, trainer, made.goals, made.curve, retain=ids.get("retain", ())),
         )  # fmt: skip
     _say_if_nothing_moved(place, run)
     return report(run, already=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -57,9 +57,10 @@ class Training(Base):
         steps: Sequence[StepRow] = (),
         probes: Sequence[ProbeRow] = (),
         keep: int = 2,
+        spare: Collection[int] = (),
     ) -> list[int]:
         """Record a checkpoint whose file is saved, and the steps and NLLs up to it, in one transaction; then drop all
-        but the newest `keep`. Returns what `put_steps` does.
+        but the newest `keep` and those of the steps to `spare`. Returns what `put_steps` does.
 
         :raises UnlearnkitError: code "checkpoint" where the file is not there.
         """
@@ -69,7 +70,7 @@ class Training(Base):
             put(connection, schema.checkpoint, [fields(checkpoint, run=run_id)])
             different = _put_steps(connection, run_id, steps)
             _put_probes(connection, run_id, probes)
-        self._forget(run_id, keep)
+        self._forget(run_id, keep, spare)
         self._collect()
         return different
 
@@ -82,13 +83,14 @@ class Training(Base):
     def drop_checkpoints(self, run_id: str) -> None:
         self._forget(run_id, keep=0)
 
-    def _forget(self, run_id: str, keep: int) -> None:
+    def _forget(self, run_id: str, keep: int, spare: Collection[int] = ()) -> None:
         mine = sa.select(CHECKPOINT.step, CHECKPOINT.file).where(CHECKPOINT.run == run_id)
         with self._write() as connection:
-            old = connection.execute(mine.order_by(CHECKPOINT.step.desc()).offset(keep)).all()
-            if old:
+            newest_first = connection.execute(mine.order_by(CHECKPOINT.step.desc())).all()
+            old = [row for row in newest_first[keep:] if row.step not in spare]
+            for some in chunks([row.step for row in old]):
                 connection.execute(
-                    sa.delete(schema.checkpoint).where(CHECKPOINT.run == run_id, CHECKPOINT.step <= old[0].step)
+                    sa.delete(schema.checkpoint).where(CHECKPOINT.run == run_id, CHECKPOINT.step.in_(some))
                 )
         self._drop_files(row.file for row in old)
 

@@ -41,6 +41,11 @@ class Probes:
         self.swept = updates
         self._add(updates, nll, swept=True)
 
+    @property
+    def sweeps(self) -> list[int]:
+        """The updates at which the whole set was looked at."""
+        return sorted({row.updates for row in self._rows.get(self.samples[0], ()) if row.swept})
+
     def look(self, updates: int, nll: Mapping[str, float]) -> None:
         """Samples of another set after `updates` updates, at the weights of a sweep."""
         self._keep(updates, nll, swept=True)
