@@ -48,7 +48,9 @@ class Chosen:
     @property
     def config(self) -> dict[str, Any]:
         """What a run's record says of it."""
-        return {} if self.adapter is None else {"adapter": self.name, "adapter_options": self.options}
+        if self.adapter is None:
+            return {}
+        return {"adapter": self.name, "adapter_options": self.options, "merged": self.adapter.merge}
 
     def determines(self, place: Workplace) -> dict[str, Any]:
         """What it adds to a run's identity."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearnkit.runs.adapters import base_folder
+
 if TYPE_CHECKING:
     from unlearnkit.runs.inputs import Inputs
     from unlearnkit.store.records import Run
@@ -37,6 +39,13 @@ def _adapter(run: Run) -> dict[str, Any]:
     return {"adapter": run.config["adapter"], **options}
 
 
+def _library(run: Run, inputs: Inputs) -> list[str]:
+    """What reads the folder, and for an addition that was written alone the model that it is read with."""
+    if run.config.get("merged", True):
+        return ["library_name: transformers"]
+    return ["library_name: peft", f"base_model: {base_folder(inputs.model)}"]
+
+
 def _card(
     title: str,
     tags: list[str],
@@ -54,7 +63,7 @@ def _card(
     return "\n".join(
         [
             "---",
-            "library_name: transformers",
+            *_library(run, inputs),
             f"tags: {json.dumps(tags)}",
             "---",
             f"# {title}",
