@@ -172,6 +172,11 @@ class Step(View):
     def reference(self) -> View:
         """The model as training found it, without a gradient; only where `reads_reference`."""
 
+    @abstractmethod
+    def mirrored(self, scale: float) -> View:
+        """The model on the other side of its starting weights θ₀, at θ₀ - (θ - θ₀) / scale, with a gradient by the
+        weights θ that are trained; only where `reads_reference`."""
+
 
 class Algorithm(ABC):
     """An unlearning method: a loss, per sample. Subclass as a dataclass; fields are the options."""

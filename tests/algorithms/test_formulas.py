@@ -68,6 +68,9 @@ class BigramStep(Step):
     def reference(self) -> View:
         raise NotImplementedError
 
+    def mirrored(self, scale: float) -> View:
+        raise NotImplementedError
+
     def reference_nll(self, batch: Batch) -> torch.Tensor:
         assert batch is self.forget
         return torch.tensor(REFERENCE, dtype=torch.float64)

@@ -75,9 +75,8 @@ class StartingPasses(Passes):
     """
 
     def __init__(self, model: nn.Module, start: Mapping[str, Tensor] | nn.Module) -> None:
-        apart = isinstance(start, torch.nn.Module)
-        super().__init__(start if apart else model, ())
-        self._values: Mapping[str, Tensor] = {} if apart else start
+        model, self._values = (start, {}) if isinstance(start, torch.nn.Module) else (model, start)
+        super().__init__(model, ())
 
     def logits(self, batch: Batch) -> LabelLogits:
         with self._at_rest():
@@ -97,6 +96,22 @@ class StartingPasses(Passes):
                 yield
         finally:
             self._model.train(training)
+
+
+class MirroredPasses(Passes):
+    """The same of the model mirrored in the values that training found: `start`, by name."""
+
+    def __init__(self, model: nn.Module, start: Mapping[str, Tensor], scale: float) -> None:
+        super().__init__(model, ())
+        self._values = {n: start[n] - (p - start[n]) / scale for n, p in model.named_parameters() if n in start}
+
+    def logits(self, batch: Batch) -> LabelLogits:
+        with holding(self._model, self._values):
+            return super().logits(batch)
+
+    def hidden(self, batch: Batch, layer: int) -> Tensor:
+        with holding(self._model, self._values):
+            return super().hidden(batch, layer)
 
 
 @dataclass
@@ -137,13 +152,29 @@ class TrainingStep(Step):
 
     @property
     def reference(self) -> View:
+        if self._reference is None:
+            self._reference = StartingPasses(self.model, self._started())
+        return self._reference
+
+    def mirrored(self, scale: float) -> View:
+        start = self._started()
+        if isinstance(start, torch.nn.Module):
+            raise UnlearnkitError("a model in pieces cannot be mirrored", hint="--parallel ddp", code="usage")
+        if any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules()):
+            raise UnlearnkitError(
+                "a mirrored model's activations cannot be computed again",
+                hint="without --gradient-checkpointing",
+                code="usage",
+            )
+        return MirroredPasses(self.model, start, scale)
+
+    def _started(self) -> Mapping[str, Tensor] | nn.Module:
+        """What is kept of the starting model."""
         if self.start is None:
             raise UnlearnkitError(
                 "the algorithm reads the starting model but `reads_reference` is False", code="plugin-contract"
             )
-        if self._reference is None:
-            self._reference = StartingPasses(self.model, self.start)
-        return self._reference
+        return self.start
 
     def reference_nll(self, batch: Batch) -> Tensor:
         name = next(name for name, one in self.batches.items() if one is batch)
