@@ -31,6 +31,7 @@ def register_algorithms() -> dict[str, str]:
         "pdu": "unlearnkit.algorithms.pdu:PDU",
         "rmu": "unlearnkit.algorithms.rmu:RMU",
         "adaptive-rmu": "unlearnkit.algorithms.adaptive_rmu:AdaptiveRMU",
+        "task-vector": "unlearnkit.algorithms.task_vector:TaskVector",
     }
 
 

@@ -24,6 +24,7 @@ from unlearnkit.algorithms.pdu import PDU
 from unlearnkit.algorithms.rmu import RMU
 from unlearnkit.algorithms.satimp import SatImp
 from unlearnkit.algorithms.simnpo import SimNPO
+from unlearnkit.algorithms.task_vector import TaskVector
 from unlearnkit.algorithms.undial import UNDIAL
 from unlearnkit.algorithms.wga import WGA
 from unlearnkit.contracts import KINDS
@@ -181,6 +182,10 @@ class TestRMUWithoutRetain(AlgorithmContract):
 
 class TestAdaptiveRMU(AlgorithmContract):
     plugin = AdaptiveRMU
+
+
+class TestTaskVector(AlgorithmContract):
+    plugin = TaskVector
 
 
 class TestGRU(WrapperContract):
