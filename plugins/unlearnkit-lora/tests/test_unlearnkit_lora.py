@@ -26,7 +26,7 @@ from unlearnkit.training.plan import TrainingPlan, by_epoch
 
 N = 6
 PLAN = TrainingPlan(
-    n=N, epochs=3, max_steps=None, batch_size=2, grad_accum=1, lr=1e-2, schedule="linear", warmup=0.2,
+    n=N, epochs=2, max_steps=None, batch_size=2, grad_accum=1, lr=1e-2, schedule="linear", warmup=0.2,
     weight_decay=0.1, max_grad_norm=1.0, seed=5,
 )  # fmt: skip
 BLOCKS = range(2)
@@ -198,18 +198,17 @@ def test_a_checkpoint_holds_the_addition_alone():
     assert 5 * size(trainer(NPO(), LoRA(rank=2))) < size(trainer(NPO(), None))
 
 
-@pytest.mark.parametrize("at", [1, 4])
-def test_a_run_that_was_killed_ends_in_the_same_bits(at: int):
+def test_a_run_that_was_killed_ends_in_the_same_bits():
     def fresh() -> Trainer:
         return trainer(GradDiff(retain="kl"), LoRA(dropout=0.5))
 
     whole = trained(fresh()).state()
     killed = fresh()
-    for _ in zip(range(at), killed.steps(), strict=False):
+    for _ in zip(range(4), killed.steps(), strict=False):
         pass
     kept = {name: tensor.clone() for name, tensor in killed.state().items()}
     resumed = fresh()
-    resumed.load_state(kept, at)
+    resumed.load_state(kept, killed.done)
     found = trained(resumed).state()
     assert found.keys() == whole.keys()
     assert all(torch.equal(found[name], whole[name]) for name in whole)
