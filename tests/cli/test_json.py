@@ -87,7 +87,11 @@ def test_score_that_chooses_for_itself(cli: Cli, files: Files):
 def test_unlearn_and_eval(cli: Cli, files: Files):
     words = ["--model", files.model, "--forget", files.forget, "--retain", files.retain, "--sampler", "mrd"]
     made = cli("unlearn", *words, "--max-steps", 3, "--lr", "1e-4", "--format", "json").json
-    assert keys(made) == {"run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "seconds", "terms"}
+    assert keys(made) == {
+        "run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "step", "best", "evaluations", "seconds",
+        "terms",
+    }  # fmt: skip
+    assert (made["step"], made["best"], made["evaluations"]) == (3, {}, {})
     assert (made["algorithm"], made["sampler"], made["steps"], made["stopped_by"]) == ("npo", "mrd", 3, "max_steps")
     assert (Path(made["model_dir"]) / "config.json").is_file()
     assert {"forget", "retain", "loss"} <= keys(made["terms"])
@@ -131,7 +135,7 @@ def test_demo(cli: Cli):
     assert all(Path(file).is_file() for file in found["data"].values())
 
     report = found["report"]
-    assert keys(report) == {"runs", "difficulty", "thirds"}
+    assert keys(report) == {"runs", "difficulty", "thirds", "curves"}
     assert len(report["runs"]) == 4
     for run in report["runs"]:
         assert keys(run) == {"run", "label", "model_run", "metrics", "aggregates"}
@@ -215,7 +219,7 @@ def test_other_forms_hold_the_same_rows(cli: Cli, files: Files):
         (["doctor"], {"checks"}),
         (["plugins"], {"plugins", "broken"}),
         (["plugins", "show", "mrd"], {"plugins"}),
-        (["report"], {"runs", "difficulty", "thirds"}),
+        (["report"], {"runs", "difficulty", "thirds", "curves"}),
     ],
 )
 def test_every_listing_is_one_object(cli: Cli, files: Files, words: list[str], top: set[str]):

@@ -193,7 +193,8 @@ def test_an_empty_store_has_nothing_to_report(cli: Cli):
     assert (shown.code, shown.out) == (0, "")
     assert "nothing to report" in shown.err
     assert "next: unlearnkit score" in shown.err
-    assert cli("report", "--store", "empty.db", "--format", "json").json == {"runs": [], "difficulty": [], "thirds": []}
+    found = cli("report", "--store", "empty.db", "--format", "json").json
+    assert found == {"runs": [], "difficulty": [], "thirds": [], "curves": []}
 
 
 def test_what_is_not_there_is_said(cli: Cli, lab: Lab):

@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM
 from runs.conftest import Job, Listening, NewDesk, whole
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.report.collect import collect
 from unlearnkit.runs.evaluate import evaluate
 from unlearnkit.runs.inputs import find_model, prepare, read_set
 from unlearnkit.runs.resume import resume
@@ -42,8 +43,8 @@ class Alone:
     forget: dict[int, np.ndarray]
     """Mean NLL of each forget sample, one text at a time from all logits."""
     retain: dict[int, np.ndarray]
-    utility: dict[int, float]
-    rouge: dict[int, float]
+    measured: dict[int, dict[str, float]]
+    """Every figure of an evaluation of the folder."""
 
     def bits(self, step: int) -> bytes:
         return weights(self.folder[step])
@@ -70,7 +71,7 @@ def nlls(place: Workplace, folder: str, spec: DataSpec) -> np.ndarray:
 def alone(model: str, forget_file: Path, retain_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Alone:
     forget, retain = DataSpec(str(forget_file)), DataSpec(str(retain_file))
     here = tmp_path_factory.mktemp("alone")
-    made = Alone({0: model}, {}, {}, {}, {})
+    made = Alone({0: model}, {}, {}, {})
     with Workplace(Settings(store=str(here / "store.db"), threads=1), Listening()) as place:
         for step in range(STEPS + 1):
             if step:
@@ -83,9 +84,7 @@ def alone(model: str, forget_file: Path, retain_file: Path, tmp_path_factory: py
             made.forget[step] = nlls(place, made.folder[step], forget)
             made.retain[step] = nlls(place, made.folder[step], retain)
             data = {"forget": forget, "retain": retain}
-            report = evaluate(place, model=made.folder[step], data=data, max_new_tokens=FEW)
-            made.utility[step] = report.values["model_utility"]
-            made.rouge[step] = report.values["forget.exact_memorization"]
+            made.measured[step] = evaluate(place, model=made.folder[step], data=data, max_new_tokens=FEW).values
     return made
 
 
@@ -188,8 +187,10 @@ def test_evaluating_changes_no_bit_and_is_a_run_s_curve(train: Train, alone: Alo
         stored = place.store.run(run)
         assert (stored.kind, stored.state, stored.config["step"]) == ("eval", "complete", step)
         assert stored.parent == (found.run if step else None)
-        utility = {row.name: row.value for row in place.store.aggregates(run)}["model_utility"]
-        assert utility == pytest.approx(alone.utility[step], rel=1e-5)
+    (shown,) = collect(place, [found.run]).curves
+    for point in shown.points:
+        expected = alone.measured[point.step]
+        assert point.values == {n: v if v is None else pytest.approx(v, rel=1e-5) for n, v in expected.items()}
 
 
 def test_the_starting_model_s_evaluation_is_anybody_s(
@@ -201,21 +202,24 @@ def test_the_starting_model_s_evaluation_is_anybody_s(
     assert other.evaluations[0] == report.run and other.evaluations[6] != report.run
 
 
-@pytest.mark.parametrize("name", ["model_utility", "forget.exact_memorization", "retain.nll"])
-def test_the_best_is_what_measuring_every_model_finds(name: str, train: Train, alone: Alone, place: Workplace):
-    values = {
-        "model_utility": alone.utility,
-        "forget.exact_memorization": alone.rouge,
-        "retain.nll": means(alone.retain),
-    }
-    pick = max if name == "model_utility" else min
-    steps = range(1, STEPS + 1)
-    best = pick(steps, key=lambda step: values[name][step])
+@pytest.mark.parametrize(
+    ("name", "pick"), [("retain.truth_ratio", max), ("forget.probability", min), ("retain.probability", max)]
+)
+def test_the_best_is_what_measuring_every_model_finds(name: str, pick: Any, train: Train, alone: Alone):
+    values = {step: of[name] for step, of in alone.measured.items() if step}
+    best = pick(values, key=values.__getitem__)
+    assert len(set(values.values())) == STEPS
     found = train(best=name, eval_every=1, max_new_tokens=FEW)
     assert (found.steps, found.step) == (STEPS, best)
-    assert found.best == {name: pytest.approx(values[name][best], rel=1e-5)}
+    assert found.best == {name: pytest.approx(values[best], rel=1e-5)}
     assert weights(found.model_dir) == alone.bits(best)
     assert f"| best {name} |" in (Path(found.model_dir) / "README.md").read_text()
+
+
+def test_the_best_by_a_look_needs_no_evaluation(train: Train, alone: Alone):
+    retain = means(alone.retain)
+    found = train(best="retain.nll", probe_every=1)
+    assert found.step == min(range(1, STEPS + 1), key=retain.__getitem__) and found.evaluations == {}
 
 
 def test_the_best_is_among_what_kept_all(train: Train, alone: Alone):

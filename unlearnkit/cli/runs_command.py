@@ -10,6 +10,7 @@ import click
 from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import WHOLE
+from unlearnkit.cli.trained import show_curve
 from unlearnkit.errors import BadInput
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def show(place: Workplace, screen: Output, run: str) -> None:
 
         for table in run_tables(store, found, steps):
             screen.console().print(table)
+        show_curve(place, screen, found)
         return
     whole = {
         **_row(found),

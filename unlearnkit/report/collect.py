@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unlearnkit.report.curve import Curve, curve
 from unlearnkit.runs.evaluate import Figure, figures_of
 from unlearnkit.runs.scored import bins, scored, scorer_name
 from unlearnkit.store import records
@@ -68,6 +69,7 @@ class Findings:
     """Labels of the evaluations that others were held against."""
     difficulty: Sequence[Difficulty]
     thirds: Sequence[Third]
+    curves: Sequence[Curve] = ()
 
     def json(self) -> dict[str, Any]:
         """The report as data."""
@@ -88,6 +90,7 @@ class Findings:
                 {"run": d.run.id, **{k: v for k, v in vars(d).items() if k != "run"}} for d in self.difficulty
             ],
             "thirds": [vars(t) for t in self.thirds],
+            "curves": [c.json() for c in self.curves],
         }
 
 
@@ -120,6 +123,7 @@ def collect(place: Workplace, refs: Sequence[str]) -> Findings:
         references={run: _label(known[run], _writer(place, known[run])) for run in sorted(held_against)},
         difficulty=[_difficulty(place, run) for run in scores],
         thirds=[third for e in evaluated for third in _thirds(place, e, every)],
+        curves=[found for run in reversed(wanted) if (found := curve(place, run)) is not None],
     )
 
 

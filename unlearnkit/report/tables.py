@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from unlearnkit.report.curve import curve_sheet
 from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, significant, text
 from unlearnkit.text import shorten
 
@@ -137,7 +138,9 @@ def training_table(found: TrainingReport, steps: Sequence[StepRow]) -> Sheet:
     """First and last step of a training run, term by term."""
     sampler = f", sampler {found.sampler}" if found.sampler else ""
     title = f"{found.algorithm}{sampler}: {found.steps} steps in {found.seconds:.1f} s, ended by {found.stopped_by}"
-    sheet = Sheet(title, fixed("term"), number("first step"), number("last step"))
+    note = "" if found.step == found.steps else f"the model is that of step {found.step}"
+    note += "".join(f", the best by {name}: {value:.4g}" for name, value in found.best.items())
+    sheet = Sheet(title, fixed("term"), number("first step"), number("last step"), note=note.lstrip(", "))
     first = dict(steps[0].terms) if steps else {}
     for name, value in sorted(found.terms.items()):
         sheet.add(name, _term(first.get(name)), _term(value))
@@ -259,7 +262,7 @@ def report_tables(found: Findings) -> list[Sheet]:
         sheets.append(_difficulty(found))
     for _, group in groupby(sorted(found.thirds, key=lambda t: t.score_run), key=lambda t: t.score_run):
         sheets += _by_thirds(numbered, list(group))
-    return sheets
+    return sheets + [curve_sheet(c) for c in found.curves]
 
 
 Numbered = tuple[int, "Evaluated"]

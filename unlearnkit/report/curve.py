@@ -1,0 +1,93 @@
+"""The unlearning curve of a run: what its evaluations found on the way, step by step, from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from unlearnkit.report.sheet import Sheet, figure, label, number
+from unlearnkit.runs.training import evaluations_of
+from unlearnkit.store import records
+from unlearnkit.suites import suite
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+
+SHOWN = 8
+"""Steps in a table, so that it fits 80 columns."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The evaluation after so many optimiser steps; a value is None where it is undefined."""
+
+    step: int
+    run: str
+    values: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A training run's evaluations. Its model has the weights after `step` steps."""
+
+    run: records.Run
+    label: str
+    step: int
+    points: Sequence[Point]
+
+    def json(self) -> dict[str, Any]:
+        """The curve as data."""
+        points = [{"step": p.step, "run": p.run, "values": dict(p.values)} for p in self.points]
+        return {"run": self.run.id, "label": self.label, "step": self.step, "points": points}
+
+
+def curve(place: Workplace, run: records.Run) -> Curve | None:
+    """The curve of a complete run; None for one that was not evaluated on its way."""
+    evaluations = evaluations_of(run.summary)
+    if not evaluations:
+        return None
+    points = [Point(step, found, _values(place, found, run)) for step, found in sorted(evaluations.items())]
+    return Curve(run, f"{run.method}, {run.config['sampler']}", run.summary["step"], points)
+
+
+def _values(place: Workplace, evaluation: str, run: records.Run) -> dict[str, float | None]:
+    from unlearnkit.evaluating import columns
+
+    store, offered = place.reading(), place.plugins.offers("metric")
+    results = store.results(evaluation)
+    metrics = {name: place.plugins.build("metric", name, {}) for name in {r.metric for r in results} & set(offered)}
+    means = {f"{split}.{name}": of.mean for (split, name), of in columns(results, metrics).items()}
+    splits = suite(run.config["request"].get("suite_name", "tofu")).splits
+    asked = [f"{split}.{name}" for split, names in splits.items() for name in names]
+    measured = {f"{r.split}.{r.metric}" for r in results}
+    against = run.config.get("reference") or ""
+    return {
+        **{name: means.get(name) for name in asked if name in measured},
+        **{row.name: row.value for row in store.aggregates(evaluation, against)},
+    }
+
+
+def curve_sheet(found: Curve) -> Sheet:
+    """Some of the steps side by side: the first, the last and the one of the model among them."""
+    points = _thinned(found)
+    title = f"{found.label}: evaluations by steps"
+    note = f"the model is that of step {found.step}" if found.step != found.points[-1].step else ""
+    sheet = Sheet(title, label("after steps"), *(number(str(p.step)) for p in points), note=note)
+    names = list(dict.fromkeys(name for p in points for name in p.values))
+    parts = [(name.rpartition(".")[0], name) for name in names]
+    for split, of_split in groupby(parts, key=lambda part: part[0]):
+        sheet.add(f"{split} set" if split else "over samples", *("" for _ in points))
+        for _, name in of_split:
+            sheet.add(f"  {name.rpartition('.')[2]}", *(figure(p.values.get(name)) for p in points))
+    return sheet
+
+
+def _thinned(found: Curve) -> list[Point]:
+    points = list(found.points)
+    if len(points) <= SHOWN:
+        return points
+    last = len(points) - 1
+    kept = {round(i * last / (SHOWN - 2)) for i in range(SHOWN - 1)}
+    return [p for i, p in enumerate(points) if i in kept or p.step == found.step]
