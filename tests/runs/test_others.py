@@ -330,10 +330,26 @@ def test_tokens_are_drawn_from_the_whole_distribution(place: Workplace, model: s
     assert stopped == found[: found.index(found[7])]
 
 
-def test_a_model_is_asked_with_prompt_and_answer(both: Inputs):
-    sample = both.sets["forget"].samples[0]
-    prompt, room = others._question(both, sample)
+def test_a_model_is_asked_with_prompt_and_answer_and_its_turn_is_begun(both: Inputs):
+    sample, own = both.sets["forget"].samples[0], both.encoded["forget"][0]
+    prompt, room = others._question(both, sample, own)
     text = both.tokenizer.decode(prompt)
     assert text.startswith(f"<|user|>{sample.prompt}\nOne answer is: {sample.answer}\n")
-    assert text.endswith("<|end|><|assistant|>")
-    assert room == max(16, 2 * both.encoded["forget"][0].tokens)
+    assert text.endswith("<|end|><|assistant|>Another answer is:")
+    assert room == max(16, 2 * own.tokens)
+
+
+def test_a_plain_text_is_asked_for_another_text(read: Callable[..., Inputs], tmp_path: Path):
+    path = tmp_path / "plain.jsonl"
+    path.write_text(json.dumps({"text": "Ada sings.\nBo paints."}) + "\n", encoding="utf-8")
+    inputs = read(forget=path)
+    prompt, _ = others._question(inputs, inputs.sets["forget"].samples[0], inputs.encoded["forget"][0])
+    text = inputs.tokenizer.decode(prompt)
+    assert text.startswith("<|user|>Ada sings.\nBo paints.\nWrite another text")
+    assert text.endswith("<|end|><|assistant|>Another text is:")
+
+
+@pytest.mark.parametrize(("own", "found"), [("Ada.", "Bo."), ("Ada.\nCleo.", "Bo.\nDov.")])
+def test_an_answer_of_one_line_is_answered_in_one(both: Inputs, own: str, found: str):
+    said = both.tokenizer.encode("\nBo.\nDov.\n")
+    assert others._fitting(both, Sample("id", 0, "Who sings?", own), said) == found

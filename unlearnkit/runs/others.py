@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from unlearnkit.contracts import Algorithm, Sample
-from unlearnkit.data.encode import encode, encode_samples
+from unlearnkit.data.encode import Encoded, encode_samples
 from unlearnkit.data.refusals import REFUSALS
 from unlearnkit.data.samples import SampleSet, sample_id
 from unlearnkit.errors import UnlearnkitError
@@ -36,14 +36,16 @@ if TYPE_CHECKING:
 KINDS = ("refusal", "mismatched", "generated")
 
 ASK = (
-    "{question}\nOne answer is: {answer}\nInvent another answer. It fits the question and sounds as likely, but every "
-    "fact that the first answer adds to the question is replaced by a different one. Write the new answer and nothing "
-    "else."
+    "{question}\nOne answer is: {answer}\nGive another answer, in which every fact that this one adds to the question "
+    "is replaced by a different one that sounds as likely.",
+    "Another answer is:",
 )
-"""What a model is asked for another answer with, after arXiv 2409.13474, in the run's own template."""
+"""What a model is asked for another answer with, in the run's template, and how its turn begins: small models go on
+with an answer sooner than they begin one. After arXiv 2409.13474, in other words."""
 ASK_TEXT = (
-    "{answer}\nWrite another text of this kind. It sounds as likely, but its names and facts are different ones. Write "
-    "the new text and nothing else."
+    "{answer}\nWrite another text of this kind, in which names and facts are replaced by different ones that sound as "
+    "likely.",
+    "Another text is:",
 )
 """The same for a sample without a prompt."""
 TEMPERATURE = 1.0
@@ -143,9 +145,10 @@ def _generated(place: Workplace, run: records.Run, model: nn.Module, inputs: Inp
 
 def _other_answer(model: nn.Module, inputs: Inputs, name: str, row: int) -> str:
     """What the model says, asked for another answer to a row of a set; not the sample's own where that can be had."""
-    chosen = inputs.sets[name.partition(":")[0]]
+    base = name.partition(":")[0]
+    chosen = inputs.sets[base]
     sample = chosen.samples[row]
-    prompt, room = _question(inputs, sample)
+    prompt, room = _question(inputs, sample, inputs.encoded[base][row])
     chance = torch.Generator().manual_seed(derive(0, "generated", sample.id))
     said = ""
     for _ in range(TRIES):
@@ -162,9 +165,7 @@ def _other_answer(model: nn.Module, inputs: Inputs, name: str, row: int) -> str:
 
 
 @torch.inference_mode()
-def _sampled(
-    model: nn.Module, prompt: Sequence[int], limit: int, end: int | None, chance: torch.Generator
-) -> list[int]:
+def _sampled(model: nn.Module, prompt: list[int], limit: int, end: int | None, chance: torch.Generator) -> list[int]:
     """Tokens that the model goes on with, at most `limit`, without the end token."""
     device = next(model.parameters()).device
     fed, past = prompt, None
@@ -181,29 +182,36 @@ def _sampled(
 
 
 def _fitting(inputs: Inputs, sample: Sample, said: Sequence[int]) -> str:
-    """The longest beginning of what was said that is an answer to the sample's prompt within the model's context."""
+    """The longest beginning of what was said that is an answer to the sample's prompt within the model's context, and
+    of one line where the sample's own answer is."""
     for end in range(len(said), 0, -1):
         text = str(inputs.tokenizer.decode(said[:end], skip_special_tokens=True)).strip()
+        if "\n" not in sample.answer:
+            text = text.partition("\n")[0].strip()
         other = replace(sample, answer=text)
         if text and not encode_samples(inputs.tokenizer, inputs.template, [other], context=inputs.model.context)[1]:
             return text
     return ""
 
 
-def _question(inputs: Inputs, sample: Sample) -> tuple[tuple[int, ...], int]:
+def _question(inputs: Inputs, sample: Sample, own: Encoded) -> tuple[list[int], int]:
     """The tokens that ask for another answer, and how many the answer may have."""
-    text = (ASK if sample.prompt else ASK_TEXT).format(question=sample.prompt, answer=sample.answer)
-    asked, own = encode(inputs.tokenizer, inputs.template, [(text, sample.answer), (sample.prompt, sample.answer)])
-    limit = max(AT_LEAST, LONGER * own.tokens)
+    ask, lead = ASK if sample.prompt else ASK_TEXT
+    question = ask.format(question=sample.prompt, answer=sample.answer)
+    before, turn = inputs.template.render(inputs.tokenizer, question, lead)
+    begun = before + turn[: turn.index(lead) + len(lead)]
+    tokens: list[int] = inputs.tokenizer(begun, add_special_tokens=False).input_ids
+    room = max(AT_LEAST, LONGER * own.tokens)
     context = inputs.model.context
-    return asked.prompt, limit if context is None else min(limit, context - len(asked.prompt))
+    return tokens, room if context is None else min(room, context - len(tokens))
 
 
 def _check_room(inputs: Inputs, name: str) -> None:
     """See that every prompt of a set can be asked for another answer."""
-    chosen = inputs.sets[name.partition(":")[0]]
-    for sample in chosen.samples:
-        prompt, room = _question(inputs, sample)
+    base = name.partition(":")[0]
+    chosen = inputs.sets[base]
+    for sample, own in zip(chosen.samples, inputs.encoded[base], strict=True):
+        prompt, room = _question(inputs, sample, own)
         if room < 1:
             why = f"{len(prompt):,} tokens to ask for another answer, the model takes {inputs.model.context:,}"
             raise _unusable(chosen, sample, why, "too-long")
