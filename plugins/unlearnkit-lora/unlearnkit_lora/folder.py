@@ -123,7 +123,7 @@ def _merge(folder: Path, base: ModelSource, target: Path) -> None:
         wanted = get_peft_model_state_dict(both, save_embedding_layers=False).keys()
     if differing := sorted({tensor.name for tensor in read_header(folder / WEIGHTS)} ^ wanted):
         raise UnlearnkitError(
-            f"adapter {folder} and its base model do not fit: {differing[0]} stands in one of them alone",
+            f"adapter {folder} and its base model do not fit: only one of them has {differing[0]}",
             code="adapter",
         )
     if any(layer.get_base_layer().weight is tied for layer in additions(model).values()):
