@@ -191,7 +191,10 @@ plugin_options = click.option(
 )
 
 adapter_options = options(
-    click.option("--adapter", metavar="NAME", help="Train an addition to the weights instead of them: lora."),
+    click.option(
+        "--adapter", metavar="NAME",
+        help="Train an addition to the weights instead of them, by default at a multiple of the rate: lora.",
+    ),
     click.option(
         "-a", "--adapter-option", "adapter_option", multiple=True, metavar="KEY=VALUE",
         help="An option of the adapter; repeatable.",
