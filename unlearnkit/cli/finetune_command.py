@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unlearnkit.cli.common import (
+    adapter_options,
     data_options,
     follow_up,
     make_command,
@@ -17,6 +18,7 @@ from unlearnkit.cli.common import (
     training_options,
 )
 from unlearnkit.cli.output import Output
+from unlearnkit.cli.params import key_values
 from unlearnkit.cli.trained import show_training
 
 if TYPE_CHECKING:
@@ -33,16 +35,20 @@ unlearnkit finetune --model my-base --data retain.jsonl --out retain-only
 )
 @model_option
 @click.option("--data", required=True, multiple=True, metavar="DATA", help="What to learn; repeatable.")
+@adapter_options
 @training_options(lr="1e-5", epochs="5, or what --max-steps needs")
 @template_options
 @data_options
-def command(place: Workplace, screen: Output, data: tuple[str, ...], **arguments: Any) -> None:
+def command(
+    place: Workplace, screen: Output, data: tuple[str, ...], adapter_option: tuple[str, ...], **arguments: Any
+) -> None:
     """Teach a model one or more data sets: to have something to forget, or a model that never saw it."""
     from unlearnkit.data.samples import DataSpec
     from unlearnkit.runs.finetune import finetune
 
     columns, schedule = take_columns(arguments), take_schedule(arguments)
     specs = tuple(DataSpec(source, **columns) for source in data)
-    found = finetune(place, data=specs, schedule=schedule, **arguments)
+    chosen = key_values("-a", adapter_option)
+    found = finetune(place, data=specs, schedule=schedule, adapter_options=chosen, **arguments)
     show_training(place, screen, found)
     screen.next(follow_up("score", "--model", f"run:{found.run}", "--data", data[0], reads=True))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from unlearnkit import training
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
+from unlearnkit.runs.adapters import check_fit, choose
 from unlearnkit.runs.card import finetuning_card
 from unlearnkit.runs.following import call_in
 from unlearnkit.runs.identity import digest
@@ -16,6 +18,7 @@ from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, pla
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.seeds import derive
 from unlearnkit.store import new_id, records
+from unlearnkit.training.finetune import FineTuning
 from unlearnkit.version import __version__
 
 DEFAULT_EPOCHS = 5
@@ -28,6 +31,8 @@ def finetune(
     model: str,
     data: tuple[DataSpec, ...],
     schedule: Schedule | None = None,
+    adapter: str | None = None,
+    adapter_options: Mapping[str, Any] | None = None,
     out: str | None = None,
     force: bool = False,
     template: str = "auto",
@@ -39,19 +44,22 @@ def finetune(
         UnlearnkitError: bad input, before a model is loaded or anything is written; `diverged`.
     """
     schedule = schedule or Schedule()
+    addition = choose(place, adapter, adapter_options)
     source = find_model(place, model)
+    check_fit(source, FineTuning(), "finetune", addition.adapter)
     sets = {f"data{i or ''}": read_set(place, spec) for i, spec in enumerate(data)}
     specs = dict(zip(sets, data, strict=True))
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
     now = place.environment()
     encoded = [item for role in inputs.sets for item in inputs.encoded[role]]
-    plan = schedule.plan(len(encoded), lr=DEFAULT_LR, epochs=DEFAULT_EPOCHS)
+    plan = schedule.plan(len(encoded), lr=DEFAULT_LR * addition.rate, epochs=DEFAULT_EPOCHS)
     fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
     determines = {
         "kit": [__version__, training.VERSION],
         "model": source.fingerprint,
         "data": list(fingerprints.values()),
         "template": inputs.template.fingerprint,
+        **addition.determines(place),
         "plan": asdict(plan),
         "environment": now,
     }
@@ -66,9 +74,10 @@ def finetune(
         datasets=fingerprints,
         config={
             "request": request(
-                place, model=model, data=data, schedule=schedule, out=place_for(out, "finetune", run_id), force=force,
-                template=template, system_prompt=system_prompt,
+                place, model=model, data=data, adapter=adapter, adapter_options=addition.options, schedule=schedule,
+                out=place_for(out, "finetune", run_id), force=force, template=template, system_prompt=system_prompt,
             ),
+            **addition.config,
             "plan": asdict(plan),
         },
         environment=now,
@@ -81,7 +90,6 @@ def finetune(
     with place.working(run) as held:
         import numpy as np
 
-        from unlearnkit.training.finetune import FineTuning
         from unlearnkit.training.loop import Trainer
         from unlearnkit.training.plan import by_epoch
 
@@ -95,6 +103,7 @@ def finetune(
             "plan": plan,
             "sets": {"forget": encoded},
             "pad": inputs.pad,
+            "adapter": addition.adapter,
         }
         call_in(place, source, parts)
         trainer = Trainer(model=load_model(source), team=place.team, draw=by_epoch(plan, shuffled), **parts)
