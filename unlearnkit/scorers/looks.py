@@ -38,9 +38,7 @@ class Looks:
     are new: sums are gone on with as long as the arrays that went into them are the very same."""
 
     def __init__(self, row: Callable[[Draw], np.ndarray]) -> None:
-        """Args:
-        row: what an estimator averages of a draw, [N], NaN where it is not finite.
-        """
+        """`row` gives what an estimator averages of a draw, [N], NaN where it is not finite."""
         self._row = row
         self._begin(np.zeros((0, 1)))
 

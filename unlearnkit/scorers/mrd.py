@@ -203,8 +203,10 @@ class MRD(Scorer):
             if any(key not in draws for key in (BASE, *((k, sign) for k in range(count) for sign in self._signs))):
                 return count, False
             reached = self._agreement(draws, count)
-            in_a_row = in_a_row + 1 if reached is None or reached >= self.reliability else 0
-            if reached is None or in_a_row == IN_A_ROW:
+            if reached is None:
+                return count, True
+            in_a_row = in_a_row + 1 if reached >= self.reliability else 0
+            if in_a_row == IN_A_ROW:
                 return count, True
         return self.max_draws, False
 
