@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,19 +13,21 @@ import pluggy
 import pytest
 import torch
 
+from runs.conftest import Desk, Job, NewDesk
 from unlearnkit.algorithms.ga import GA
 from unlearnkit.contracts import Sample
 from unlearnkit.data.refusals import REFUSALS
 from unlearnkit.data.samples import DataSpec, sample_id
 from unlearnkit.errors import BadInput, UnlearnkitError
 from unlearnkit.plugins import Plugins
-from unlearnkit.runs import others
+from unlearnkit.runs import asking, others
 from unlearnkit.runs.anchors import reference_nll
 from unlearnkit.runs.inputs import Inputs, find_model, prepare, read_set
 from unlearnkit.runs.resume import resume
 from unlearnkit.runs.training import Schedule, TrainingReport
 from unlearnkit.runs.unlearn import unlearn
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.store.records import Generation
 
 SHORT = Schedule(max_steps=1, batch_size=4, lr=1e-3)
 EACH = ("graddiff", "kl", "idk", "dpo", "altpo", "idk-ap", "llmu", "jensun")
@@ -133,7 +136,7 @@ def test_a_mismatched_answer_is_any_retain_answer_but_the_samples_own(read: Call
 def test_no_mismatched_answer_can_be_had(place: Workplace, asked: dict[str, Any], tmp_path: Path, no_model: None):
     asked["forget"] = DataSpec(str(rows(tmp_path / "f.jsonl", ("Who sings?", "Ada."))))
     asked["retain"] = DataSpec(str(rows(tmp_path / "r.jsonl", ("Who bakes?", "Ada."), ("Who flies?", "Ada."))))
-    with pytest.raises(UnlearnkitError, match="forget row 1") as caught:
+    with pytest.raises(UnlearnkitError, match="row 1: its answer is that of every row") as caught:
         unlearn(place, **asked | {"algorithm": "llmu"})
     assert caught.value.code == "no-other-answer"
 
@@ -211,7 +214,7 @@ def test_generated_answers_are_kept_and_not_made_again(
     assert all(made[s.id] and made[s.id] != s.answer for s in samples)
     assert not place.settings.store_text, "they are kept all the same"
 
-    monkeypatch.setattr(others, "_sampled", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(asking, "sampled", lambda *_: pytest.fail("asked again"))
     second = unlearn(place, **asked | {"schedule": replace(SHORT, lr=2e-3, seed=5)})
     assert second.run != first.run and texts(place, second) == made
     place.store.remove_run(first.run)
@@ -242,25 +245,52 @@ def test_a_run_that_ends_while_answers_are_made_goes_on(
     place: Workplace, asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     undisturbed = unlearn(place, **asked)
-    other_answer, done = others._other_answer, []
+    other_answer, done = others.other_answer, []
 
     def interrupted(*args: Any) -> str:
         if len(done) == 2:
             raise KeyboardInterrupt
-        done.append(args[-1])
+        done.append(args[2].position)
         return other_answer(*args)
 
     with Workplace(replace(place.settings, store=str(tmp_path / "other.db"))) as elsewhere:
-        monkeypatch.setattr(others, "_other_answer", interrupted)
+        monkeypatch.setattr(others, "other_answer", interrupted)
         with pytest.raises(UnlearnkitError, match="stopped"):
             unlearn(elsewhere, **asked)
         kept = elsewhere.store.generations(elsewhere.store.run("@last").id)
         assert len(kept) == 2
-        monkeypatch.setattr(others, "_other_answer", lambda *args: done.append(args[-1]) or other_answer(*args))
+        monkeypatch.setattr(others, "other_answer", lambda *args: done.append(args[2].position) or other_answer(*args))
         found = resume(elsewhere, "@last")
         assert sorted(done) == [0, 1, 2, 3], "each row once"
         assert texts(elsewhere, found) == texts(place, undisturbed)
         assert found.model == undisturbed.model and elsewhere.store.run(found.run).exact
+
+
+@pytest.mark.slow
+def test_killed_while_answers_are_made(model: str, forget_file: Path, retain_file: Path, new_desk: NewDesk):
+    """By SIGKILL as soon as an answer is in the store; what is there at last is what an undisturbed process leaves."""
+    words = (
+        "unlearn", "--model", model, "--forget", str(forget_file), "--retain", str(retain_file), "--plugin", "altpo",
+        "--max-steps", "2", "--batch-size", "4", "--lr", "1e-3", "--checkpoint-every", "1", "--out", "model",
+    )  # fmt: skip
+    job = Job(words, "unlearn", "model")
+
+    def made(desk: Desk) -> list[Generation]:
+        with desk.store as store:
+            return store.generations(store.run("@last").id)
+
+    undisturbed, desk = new_desk("undisturbed"), new_desk("killed")
+    undisturbed.run(*words)
+    command = desk.start(*words)
+    assert command.reach("run unlearn")
+    while not made(desk):
+        assert command.running, command.stderr
+    command.signal(signal.SIGKILL)
+    assert command.wait() == -signal.SIGKILL
+    assert len(made(desk)) < 8
+    desk.run(*words)
+    assert job.result(desk) == job.result(undisturbed)
+    assert made(desk) == made(undisturbed)
 
 
 @pytest.fixture
@@ -270,7 +300,7 @@ def sayings(monkeypatch: pytest.MonkeyPatch, both: Inputs) -> Callable[..., None
     def say(*said: str) -> None:
         left = list(said)
         ids = both.tokenizer.encode
-        monkeypatch.setattr(others, "_sampled", lambda *_: ids(left.pop(0) if len(left) > 1 else left[0]))
+        monkeypatch.setattr(asking, "sampled", lambda *_: ids(left.pop(0) if len(left) > 1 else left[0]))
 
     return say
 
@@ -306,7 +336,7 @@ def test_what_is_too_long_is_shortened(place: Workplace, asked: dict[str, Any], 
     """To the most that fits into the model's 256 tokens beside the prompt."""
     sample = Sample("id", 0, "a" * 240, "b")
     said = both.tokenizer.encode("z" * 100)
-    answer = others._fitting(both, sample, said)
+    answer = asking.fitting(both, sample, said)
     assert answer and set(answer) == {"z"}
     lengths = [len(both.tokenizer.encode(f"<|user|>{'a' * 240}<|end|><|assistant|>{'z' * n}<|end|>")) for n in (
         len(answer), len(answer) + 1)]  # fmt: skip
@@ -319,20 +349,20 @@ def test_tokens_are_drawn_from_the_whole_distribution(place: Workplace, model: s
 
     weights = AutoModelForCausalLM.from_pretrained(model).eval()
     prompt = list(both.encoded["forget"][0].prompt)
-    found = others._sampled(weights, prompt, 30, None, torch.Generator().manual_seed(3))
+    found = asking.sampled(weights, prompt, 30, None, torch.Generator().manual_seed(3))
     chance, whole = torch.Generator().manual_seed(3), list(prompt)
     with torch.no_grad():
         for _ in range(30):
             odds = weights(torch.tensor([whole])).logits[0, -1].double().exp()
             whole.append(int(torch.multinomial(odds / odds.sum(), 1, generator=chance)))
     assert found == whole[len(prompt) :]
-    stopped = others._sampled(weights, prompt, 30, found[7], torch.Generator().manual_seed(3))
+    stopped = asking.sampled(weights, prompt, 30, found[7], torch.Generator().manual_seed(3))
     assert stopped == found[: found.index(found[7])]
 
 
 def test_a_model_is_asked_with_prompt_and_answer_and_its_turn_is_begun(both: Inputs):
     sample, own = both.sets["forget"].samples[0], both.encoded["forget"][0]
-    prompt, room = others._question(both, sample, own)
+    prompt, room = asking.question(both, sample, own)
     text = both.tokenizer.decode(prompt)
     assert text.startswith(f"<|user|>{sample.prompt}\nOne answer is: {sample.answer}\n")
     assert text.endswith("<|end|><|assistant|>Another answer is:")
@@ -343,7 +373,7 @@ def test_a_plain_text_is_asked_for_another_text(read: Callable[..., Inputs], tmp
     path = tmp_path / "plain.jsonl"
     path.write_text(json.dumps({"text": "Ada sings.\nBo paints."}) + "\n", encoding="utf-8")
     inputs = read(forget=path)
-    prompt, _ = others._question(inputs, inputs.sets["forget"].samples[0], inputs.encoded["forget"][0])
+    prompt, _ = asking.question(inputs, inputs.sets["forget"].samples[0], inputs.encoded["forget"][0])
     text = inputs.tokenizer.decode(prompt)
     assert text.startswith("<|user|>Ada sings.\nBo paints.\nWrite another text")
     assert text.endswith("<|end|><|assistant|>Another text is:")
@@ -352,4 +382,4 @@ def test_a_plain_text_is_asked_for_another_text(read: Callable[..., Inputs], tmp
 @pytest.mark.parametrize(("own", "found"), [("Ada.", "Bo."), ("Ada.\nCleo.", "Bo.\nDov.")])
 def test_an_answer_of_one_line_is_answered_in_one(both: Inputs, own: str, found: str):
     said = both.tokenizer.encode("\nBo.\nDov.\n")
-    assert others._fitting(both, Sample("id", 0, "Who sings?", own), said) == found
+    assert asking.fitting(both, Sample("id", 0, "Who sings?", own), said) == found

@@ -2,8 +2,6 @@
 
 "refusal" is a sentence that declines and "mismatched" the answer of a retain sample; both are chosen by a hash of the
 run's seed and the sample. "generated" is what the starting model says when it is asked for an answer with other facts.
-Each of those is sampled alone and with randomness of its own, so like an anchor it is a function of weights, text and
-environment, whichever set or run asks for it first.
 
 Generated answers are kept with the run that reads them, and other runs of that model take them from there. No other
 machine would sample the same, so without them the run could not be repeated: the setting `store_text`, which is about
@@ -12,17 +10,16 @@ the texts of data sets, does not apply to them. They go when their runs are remo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import torch
 
 from unlearnkit.contracts import Algorithm, Sample
 from unlearnkit.data.encode import Encoded, encode_samples
 from unlearnkit.data.refusals import REFUSALS
 from unlearnkit.data.samples import SampleSet, sample_id
 from unlearnkit.errors import UnlearnkitError
+from unlearnkit.runs.asking import RECIPE, other_answer, question
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs
 from unlearnkit.seeds import derive
@@ -34,26 +31,6 @@ if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
 
 KINDS = ("refusal", "mismatched", "generated")
-
-ASK = (
-    "{question}\nOne answer is: {answer}\nGive another answer, in which every fact that this one adds to the question "
-    "is replaced by a different one that sounds as likely.",
-    "Another answer is:",
-)
-"""What a model is asked for another answer with, in the run's template, and how its turn begins: small models go on
-with an answer sooner than they begin one. After arXiv 2409.13474, in other words."""
-ASK_TEXT = (
-    "{answer}\nWrite another text of this kind, in which names and facts are replaced by different ones that sound as "
-    "likely.",
-    "Another text is:",
-)
-"""The same for a sample without a prompt."""
-TEMPERATURE = 1.0
-TRIES = 8
-"""Times that a model is asked again where it said nothing, or what it is to forget."""
-LONGER, AT_LEAST = 2, 16
-"""A generated answer ends after so many times the tokens of the sample's own, or after so many tokens."""
-RECIPE = digest(ASK, ASK_TEXT, TEMPERATURE, TRIES, LONGER, AT_LEAST)
 
 
 def other_answers(algorithm: Algorithm, name: str) -> tuple[str, ...]:
@@ -83,11 +60,11 @@ def chosen(inputs: Inputs, names: Collection[str], seed: int) -> Inputs:
         base, _, kind = name.partition(":")
         samples = inputs.sets[base].samples
         if kind == "generated":
-            _check_room(inputs, name)
+            _check_room(inputs, base)
         elif kind == "refusal":
             inputs = _with(inputs, name, [REFUSALS[derive(seed, name, s.id) % len(REFUSALS)] for s in samples])
         else:
-            inputs = _with(inputs, name, list(_mismatched(inputs, samples, name, seed)))
+            inputs = _with(inputs, name, list(_mismatched(inputs, name, seed)))
     return inputs
 
 
@@ -120,113 +97,66 @@ def generated(place: Workplace, run: records.Run, model: nn.Module, inputs: Inpu
 
 
 def _generated(place: Workplace, run: records.Run, model: nn.Module, inputs: Inputs, name: str) -> list[str]:
-    store, samples = place.store, inputs.sets[name.partition(":")[0]].samples
+    """For each sample of a set the model's other answer: the run's, another run's, or one that is asked for now."""
+    store, base = place.store, name.partition(":")[0]
+    unique = inputs.unique(base)
+    samples = dict(zip(unique.sets[base].samples, unique.encoded[base], strict=True))
     own = {text.sample: text.text for text in store.generations(run.id) if text.split == name}
     known = ({} if run.series is None else store.shared_generations(run.series, name)) | own
     texts = {s.id: known[s.id] for s in samples if s.id in known}
     store.put_results(run.id, [], [records.Generation(name, sample, text) for sample, text in texts.items()])
-    missing = {s.id: row for row, s in enumerate(samples) if s.id not in texts}
-    if missing:
-        place.progress.start("asking the model for other answers", len(samples), len(samples) - len(missing))
-        was_training = model.training
-        model.eval()
-        for sample, row in missing.items():
-            texts[sample] = _other_answer(model, inputs, name, row)
-            store.put_results(run.id, [], [records.Generation(name, sample, texts[sample])])
-            store.beat(run.id)
-            place.progress.advance()
-        model.train(was_training)
-        place.progress.finish()
-    same = sum(texts[s.id] == s.answer.strip() for s in samples)
-    if same:
+    missing = {s: encoded for s, encoded in samples.items() if s.id not in texts}
+    for sample, text in _asked(place, model, inputs, base, missing):
+        store.put_results(run.id, [], [records.Generation(name, sample.id, text)])
+        store.beat(run.id)
+        texts[sample.id] = text
+    if same := sum(texts[s.id] == s.answer.strip() for s in samples):
         place.progress.warn(f"for {same} of {len(samples)} samples the model knows no other answer than the known one")
-    return [texts[s.id] for s in samples]
+    return [texts[s.id] for s in inputs.sets[base].samples]
 
 
-def _other_answer(model: nn.Module, inputs: Inputs, name: str, row: int) -> str:
-    """What the model says, asked for another answer to a row of a set; not the sample's own where that can be had."""
-    base = name.partition(":")[0]
-    chosen = inputs.sets[base]
-    sample = chosen.samples[row]
-    prompt, room = _question(inputs, sample, inputs.encoded[base][row])
-    chance = torch.Generator().manual_seed(derive(0, "generated", sample.id))
-    said = ""
-    for _ in range(TRIES):
-        said = _fitting(inputs, sample, _sampled(model, prompt, room, inputs.tokenizer.eos_token_id, chance)) or said
-        if said and said != sample.answer.strip():
-            return said
-    if not said:
-        raise UnlearnkitError(
-            f"{chosen.label}: row {sample.position + 1}: the model gives no other answer",
-            hint="an algorithm that needs none of its own: --plugin dpo",
-            code="no-other-answer",
-        )
-    return said
+def _asked(
+    place: Workplace, model: nn.Module, inputs: Inputs, base: str, missing: Mapping[Sample, Encoded]
+) -> Iterator[tuple[Sample, str]]:
+    """Each sample with the model's other answer, as soon as it is there."""
+    if not missing:
+        return
+    was_training = model.training
+    model.eval()
+    place.progress.start("asking the model for other answers", len(missing))
+    for sample, own in missing.items():
+        if not (text := other_answer(model, inputs, sample, own)):
+            raise UnlearnkitError(
+                f"{_row(inputs.sets[base], sample)}: the model gives no other answer",
+                hint="an algorithm that needs none of the model's own: --plugin dpo",
+                code="no-other-answer",
+            )
+        yield sample, text
+        place.progress.advance()
+    place.progress.finish()
+    model.train(was_training)
 
 
-@torch.inference_mode()
-def _sampled(model: nn.Module, prompt: list[int], limit: int, end: int | None, chance: torch.Generator) -> list[int]:
-    """Tokens that the model goes on with, at most `limit`, without the end token."""
-    device = next(model.parameters()).device
-    fed, past = prompt, None
-    said: list[int] = []
-    while len(said) < limit:
-        out = model(input_ids=torch.tensor([fed], device=device), past_key_values=past, use_cache=True)
-        shares = (out.logits[0, -1].double() / TEMPERATURE).softmax(-1).cpu()
-        token = int(torch.multinomial(shares, 1, generator=chance))
-        if token == end:
-            break
-        said.append(token)
-        fed, past = [token], out.past_key_values
-    return said
-
-
-def _fitting(inputs: Inputs, sample: Sample, said: Sequence[int]) -> str:
-    """The longest beginning of what was said that is an answer to the sample's prompt within the model's context, and
-    of one line where the sample's own answer is."""
-    for end in range(len(said), 0, -1):
-        text = str(inputs.tokenizer.decode(said[:end], skip_special_tokens=True)).strip()
-        if "\n" not in sample.answer:
-            text = text.partition("\n")[0].strip()
-        other = replace(sample, answer=text)
-        if text and not encode_samples(inputs.tokenizer, inputs.template, [other], context=inputs.model.context)[1]:
-            return text
-    return ""
-
-
-def _question(inputs: Inputs, sample: Sample, own: Encoded) -> tuple[list[int], int]:
-    """The tokens that ask for another answer, and how many the answer may have."""
-    ask, lead = ASK if sample.prompt else ASK_TEXT
-    question = ask.format(question=sample.prompt, answer=sample.answer)
-    before, turn = inputs.template.render(inputs.tokenizer, question, lead)
-    begun = before + turn[: turn.index(lead) + len(lead)]
-    tokens: list[int] = inputs.tokenizer(begun, add_special_tokens=False).input_ids
-    room = max(AT_LEAST, LONGER * own.tokens)
-    context = inputs.model.context
-    return tokens, room if context is None else min(room, context - len(tokens))
-
-
-def _check_room(inputs: Inputs, name: str) -> None:
-    """See that every prompt of a set can be asked for another answer."""
-    base = name.partition(":")[0]
-    chosen = inputs.sets[base]
-    for sample, own in zip(chosen.samples, inputs.encoded[base], strict=True):
-        prompt, room = _question(inputs, sample, own)
+def _check_room(inputs: Inputs, base: str) -> None:
+    """See that a model can be asked about every sample of a set."""
+    for sample, own in zip(inputs.sets[base].samples, inputs.encoded[base], strict=True):
+        prompt, room = question(inputs, sample, own)
         if room < 1:
             why = f"{len(prompt):,} tokens to ask for another answer, the model takes {inputs.model.context:,}"
-            raise _unusable(chosen, sample, why, "too-long")
+            raise _unusable(inputs.sets[base], sample, why, "too-long")
 
 
-def _mismatched(inputs: Inputs, samples: Sequence[Sample], name: str, seed: int) -> Iterator[str]:
+def _mismatched(inputs: Inputs, name: str, seed: int) -> Iterator[str]:
     """For each sample the answer of some retain sample, all that are not its own being as likely."""
-    answers = list(dict.fromkeys(s.answer for s in inputs.sets["retain"].samples))
+    base, retain = inputs.sets[name.partition(":")[0]], inputs.sets["retain"]
+    answers = list(dict.fromkeys(s.answer for s in retain.samples))
     places = {answer: place for place, answer in enumerate(answers)}
-    for sample in samples:
+    for sample in base.samples:
         own = places.get(sample.answer, len(answers))
         others = len(answers) - (own < len(answers))
         if not others:
             raise UnlearnkitError(
-                f"{inputs.sets['retain'].label}: every answer is that of forget row {sample.position + 1}",
+                f"{_row(base, sample)}: its answer is that of every row of {retain.label}",
                 hint="a retain set with other answers",
                 code="no-other-answer",
             )
@@ -250,9 +180,10 @@ def _with(inputs: Inputs, name: str, answers: Sequence[str]) -> Inputs:
     return replace(inputs, sets={**inputs.sets, name: others}, encoded={**inputs.encoded, name: encoded})
 
 
-def _unusable(chosen: SampleSet, sample: Sample, why: str, code: str) -> UnlearnkitError:
-    return UnlearnkitError(
-        f"{chosen.label}: row {sample.position + 1}: {why}",
-        hint="take the row out, or an algorithm that reads no other answers: --plugin npo",
-        code=code,
-    )
+def _unusable(whole: SampleSet, sample: Sample, why: str, code: str) -> UnlearnkitError:
+    hint = "take the row out, or an algorithm that reads no other answers: --plugin npo"
+    return UnlearnkitError(f"{_row(whole, sample)}: {why}", hint=hint, code=code)
+
+
+def _row(whole: SampleSet, sample: Sample) -> str:
+    return f"{whole.label}: row {sample.position + 1}"
