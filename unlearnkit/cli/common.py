@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from unlearnkit.cli.output import FORMATS, Output
-from unlearnkit.cli.params import ANY_TEXT, SEED, WHOLE, Command, key_values
+from unlearnkit.cli.params import ANY_TEXT, NOT_NEGATIVE, POSITIVE, SEED, SHARE, WHOLE, Command, key_values
 from unlearnkit.errors import Interrupted
 from unlearnkit.training.words import OPTIMIZERS, PRECISIONS, SCHEDULES, SHARINGS, leads, sharing
 
@@ -206,12 +206,20 @@ inexact_option = click.option("--inexact", is_flag=True, help="Go on even where 
 
 def training_options(lr: str, epochs: str) -> Decorator:
     """Length, speed and place of a training run; `lr` and `epochs` say what stands for those that are not given."""
-    from unlearnkit.cli.params import NOT_NEGATIVE, POSITIVE, SHARE
+    return options(
+        click.option("--lr", type=POSITIVE, help=f"Learning rate (default: {lr})."),
+        click.option("--seed", type=SEED, default=0, show_default=True, help="Of order and dropout."),
+        pace_options(epochs),
+        click.option("--out", metavar="FOLDER", help="Where the model goes (default: a folder named after the run)."),
+        click.option("--force", is_flag=True, help="Replace what is in --out."),
+    )
 
+
+def pace_options(epochs: str) -> Decorator:
+    """Length and speed of a training run, but for what one run alone has: rate, seed and place."""
     return options(
         click.option("--epochs", type=WHOLE, help=f"Passes over the first set (default: {epochs})."),
         click.option("--max-steps", type=WHOLE, help="Stop after so many optimiser steps."),
-        click.option("--lr", type=POSITIVE, help=f"Learning rate (default: {lr})."),
         click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass."),
         click.option("--grad-accum", type=WHOLE, default=1, show_default=True, help="Forward passes in a step."),
         click.option(
@@ -221,7 +229,6 @@ def training_options(lr: str, epochs: str) -> Decorator:
         click.option("--warmup", type=SHARE, default=0.0, show_default=True, help="Share of steps that warm up."),
         click.option("--weight-decay", type=NOT_NEGATIVE, default=0.01, show_default=True, help="Of all weights."),
         click.option("--max-grad-norm", type=NOT_NEGATIVE, default=1.0, show_default=True, help="0: no clipping."),
-        click.option("--seed", type=SEED, default=0, show_default=True, help="Of order and dropout."),
         click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="The optimiser (default: adamw)."),
         click.option(
             "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
@@ -229,10 +236,21 @@ def training_options(lr: str, epochs: str) -> Decorator:
         ),
         click.option("--gradient-checkpointing", is_flag=True, help="Less memory, a third more time."),
         click.option("--checkpoint-every", type=WHOLE, help="Steps between checkpoints (default: every 2 minutes)."),
-        click.option("--out", metavar="FOLDER", help="Where the model goes (default: a folder named after the run)."),
-        click.option("--force", is_flag=True, help="Replace what is in --out."),
     )  # fmt: skip
 
+
+unlearning_options = options(
+    click.option(
+        "--threshold", type=POSITIVE, default=2.0, show_default=True, metavar="NATS",
+        help="NLL per token from which on a sample counts as forgotten.",
+    ),
+    click.option(
+        "--reference", metavar="RUN",
+        help="An evaluation of a model that never saw the forget set: each sample's threshold is taken from it, and "
+        "forget quality is held against it.",
+    ),
+    click.option("--allow-overlap", is_flag=True, help="Forget and retain may share samples."),
+)  # fmt: skip
 
 watching_options = options(
     click.option(

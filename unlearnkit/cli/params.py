@@ -9,6 +9,9 @@ import click
 from unlearnkit.errors import BadInput
 from unlearnkit.options import About
 
+MOST = 10_000
+"""Numbers in a range."""
+
 
 class Number(click.ParamType):
     """A number in plain decimal notation within bounds. Python's own parser takes `1_0`, `１２` and `nan` too."""
@@ -50,6 +53,35 @@ def _said(param: click.Parameter | None) -> str:
     return param.opts[0] if isinstance(param, click.Option) else param.make_metavar(click.get_current_context())
 
 
+class Several(click.ParamType):
+    """Values separated by commas, each of one type; of whole numbers `0..4` means all from the one to the other."""
+
+    def __init__(self, each: click.ParamType | None = None) -> None:
+        self.each = each or NAME
+        self.whole = isinstance(each, Number) and each.kind is int
+        self.name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        if isinstance(value, list):
+            return value
+        found = [one for part in str(value).split(",") for one in self._part(part.strip(), param, ctx)]
+        twice = next((one for i, one in enumerate(found) if one in found[:i]), None)
+        if twice is not None:
+            raise BadInput(f"{_said(param)} has {twice} twice", code="twice")
+        return found
+
+    def _part(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        ends = text.split("..") if self.whole else [text]
+        numbers = [self.each.convert(end, param, ctx) for end in ends]
+        if len(numbers) == 1:
+            return numbers
+        if len(numbers) > 2 or numbers[0] > numbers[1] or numbers[1] - numbers[0] >= MOST:
+            raise BadInput(
+                f'{_said(param)}: "{text}" is no range', hint=f"such as 0..4, of at most {MOST} numbers", code="value"
+            )
+        return list(range(numbers[0], numbers[1] + 1))
+
+
 class Command(click.Command):
     """Refuses an option that is given twice, where click would silently take the last; texts are names unless an option
     gives a type of its own."""
@@ -85,6 +117,22 @@ def key_values(flag: str, pairs: tuple[str, ...]) -> dict[str, str]:
         if key in found:
             raise BadInput(f"{flag} {key} given twice", code="twice")
         found[key] = value
+    return found
+
+
+def key_values_several(flag: str, pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    """`-o key=value` pairs with all the values of a key.
+
+    Raises:
+        BadInput: as `key_values`, but for a key with another value.
+    """
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        for key, value in key_values(flag, (pair,)).items():
+            values = found.setdefault(key, [])
+            if value in values:
+                raise BadInput(f"{flag} {pair} given twice", code="twice")
+            values.append(value)
     return found
 
 

@@ -19,10 +19,11 @@ from unlearnkit.cli.common import (
     take_schedule,
     template_options,
     training_options,
+    unlearning_options,
     watching_options,
 )
 from unlearnkit.cli.output import Output
-from unlearnkit.cli.params import POSITIVE, Command, key_values
+from unlearnkit.cli.params import Command, key_values
 from unlearnkit.cli.trained import show_training
 
 if TYPE_CHECKING:
@@ -98,20 +99,7 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl 
 @training_options(lr="the algorithm's, for the model's width", epochs="the algorithm's, or what --max-steps needs")
 @watching_options
 @evaluation_options
-@click.option(
-    "--threshold",
-    type=POSITIVE,
-    default=2.0,
-    show_default=True,
-    metavar="NATS",
-    help="NLL per token from which on a sample counts as forgotten.",
-)
-@click.option(
-    "--reference",
-    metavar="RUN",
-    help="Take each sample's threshold from this evaluation of a model that never saw the forget set.",
-)
-@click.option("--allow-overlap", is_flag=True, help="Forget and retain may share samples.")
+@unlearning_options
 @template_options
 @data_options
 def command(

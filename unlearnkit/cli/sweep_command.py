@@ -1,0 +1,90 @@
+"""`unlearnkit sweep`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unlearnkit.cli.common import (
+    data_options,
+    evaluation_options,
+    make_command,
+    model_option,
+    pace_options,
+    take_data,
+    take_schedule,
+    template_options,
+    unlearning_options,
+    watching_options,
+)
+from unlearnkit.cli.output import Output
+from unlearnkit.cli.params import POSITIVE, SEED, Several, key_values, key_values_several
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+
+
+@make_command(
+    "sweep",
+    examples="""
+unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --plugin npo,simnpo --seed 0..4
+unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --lr 1e-5,3e-5 -o beta=0.05 -o beta=0.1
+unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --sampler uniform,active --dry-run
+""",
+)
+@model_option
+@click.option("--forget", required=True, metavar="DATA", help="What is to be forgotten.")
+@click.option("--retain", metavar="DATA", help="What is to be kept.")
+@click.option("--plugin", type=Several(), default="npo", show_default=True, help="The algorithms.")
+@click.option(
+    "-o",
+    "--option",
+    "option",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the algorithms; given with several values, each is tried.",
+)
+@click.option("--sampler", type=Several(), default="uniform", show_default=True, help="The samplers.")
+@click.option(
+    "-s", "--sampler-option", "sampler_option", multiple=True, metavar="KEY=VALUE", help="An option of the samplers."
+)
+@click.option("--lr", type=Several(POSITIVE), help="Learning rates (default: the algorithm's, for the model's width).")
+@click.option("--seed", type=Several(SEED), default="0", show_default=True, help="Seeds, averaged over: 0..4 or 0,3,7.")
+@pace_options(epochs="the algorithm's, or what --max-steps needs")
+@watching_options
+@evaluation_options
+@unlearning_options
+@click.option("--dry-run", is_flag=True, help="Say what the store has and what it lacks, and do nothing.")
+@template_options
+@data_options
+def command(
+    place: Workplace, screen: Output, plugin: list[str], option: tuple[str, ...], sampler: list[str],
+    sampler_option: tuple[str, ...], lr: list[float] | None, seed: list[int], dry_run: bool, **arguments: Any,
+) -> None:  # fmt: skip
+    """Unlearn by every combination of what is listed, evaluate each model, and compare them in one table.
+
+    Each is a run as `unlearn` makes it. What the store holds is read, and a sweep that was stopped goes on when it is
+    typed again. A run that fails or diverges is a row with its reason.
+    """
+    options = key_values_several("-o", option)
+    from unlearnkit.runs.sweep import Axes, sweep
+
+    arguments |= {"lr": None, "seed": 0}
+    data, schedule = take_data(arguments), take_schedule(arguments)
+    found = sweep(
+        place,
+        axes=Axes(plugin, sampler, lr or [None], seed, options),
+        **data,
+        schedule=schedule,
+        sampler_options=key_values("-s", sampler_option),
+        dry_run=dry_run,
+        **arguments,
+    )
+    if not screen.tables:
+        screen.data(found.json(), [outcome.json() for outcome in found.outcomes])
+        return
+    from unlearnkit.report.sweep import dry_sheet, sweep_sheets
+
+    for sheet in [dry_sheet(found)] if dry_run else sweep_sheets(found):
+        screen.console().print(sheet)

@@ -1,0 +1,279 @@
+"""`sweep`: every combination of some choices, each an ordinary unlearning run and an evaluation of what it wrote.
+
+What the store holds is read and a run that was interrupted goes on, so a sweep that was killed goes on when it is asked
+for again, and a wider one costs what is new in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import product
+from statistics import fmean, stdev
+from typing import Any
+
+from unlearnkit.data.samples import DataSpec
+from unlearnkit.errors import Interrupted, UnlearnkitError
+from unlearnkit.progress import SILENT
+from unlearnkit.runs.evaluate import checked_suite, evaluate
+from unlearnkit.runs.training import Schedule
+from unlearnkit.runs.unlearn import prepared, unlearn
+from unlearnkit.runs.workplace import Workplace
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A combination but for its seed. `lr` is None for the algorithm's own."""
+
+    algorithm: str
+    sampler: str
+    lr: float | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """In words: "npo, active, lr 1e-05, beta=0.1"."""
+        rate = [] if self.lr is None else [f"lr {self.lr:g}"]
+        return ", ".join([self.algorithm, self.sampler, *rate, *(f"{k}={v}" for k, v in self.options.items())])
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What is combined with what."""
+
+    algorithms: Sequence[str] = ("npo",)
+    samplers: Sequence[str] = ("uniform",)
+    rates: Sequence[float | None] = (None,)
+    seeds: Sequence[int] = (0,)
+    options: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Of the algorithms, each with its values."""
+
+    def choices(self) -> list[Choice]:
+        """Every combination but for the seeds."""
+        options = [dict(zip(self.options, values, strict=True)) for values in product(*self.options.values())]
+        return [Choice(*parts) for parts in product(self.algorithms, self.samplers, self.rates, options)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run: `state` is its status, "lacking" where there is none yet, or "not evaluated"; `reason` says
+    why it is not complete. `steps` are those that it takes at most, until it has taken them. `values` are the numbers
+    of its evaluation, None where undefined."""
+
+    choice: Choice
+    seed: int
+    lr: float
+    state: str
+    model: str = ""
+    """Fingerprint of the one that it starts from."""
+    run: str | None = None
+    evaluation: str | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    values: Mapping[str, float | None] = field(default_factory=dict)
+    reason: str | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The outcome as data, its numbers beside the rest."""
+        choice = {"plugin": self.choice.algorithm, "sampler": self.choice.sampler, "lr": self.lr}
+        own = {name: value for name, value in vars(self).items() if name not in ("choice", "lr", "values")}
+        return {**choice, "options": dict(self.choice.options), **own, **self.values}
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A number over seeds: its mean, and its standard deviation where there are two."""
+
+    value: float
+    deviation: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """The complete runs of a choice, over seeds. What is undefined in all of them is absent from `values`."""
+
+    choice: Choice
+    lr: float
+    seeds: Sequence[int]
+    values: Mapping[str, Mean]
+    """With `steps` and `seconds`."""
+
+    def json(self) -> dict[str, Any]:
+        """The averages as data."""
+        return {
+            "plugin": self.choice.algorithm, "sampler": self.choice.sampler, "lr": self.lr,
+            "options": dict(self.choice.options), "seeds": list(self.seeds),
+            "values": {name: {"mean": m.value, "sd": m.deviation, "n": m.n} for name, m in self.values.items()},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """Every run's outcome, combination by combination."""
+
+    outcomes: Sequence[Outcome]
+
+    @property
+    def averages(self) -> list[Averaged]:
+        """One for each choice that a run of is complete."""
+        groups: dict[str, list[Outcome]] = {}
+        for outcome in self.outcomes:
+            if outcome.state == "complete":
+                groups.setdefault(outcome.choice.label, []).append(outcome)
+        return [_averaged(group) for group in groups.values()]
+
+    @property
+    def incomplete(self) -> list[Outcome]:
+        """Runs that did not come to an end."""
+        return [outcome for outcome in self.outcomes if outcome.state != "complete"]
+
+    def json(self) -> dict[str, Any]:
+        """The sweep as data."""
+        return {"combinations": [a.json() for a in self.averages], "runs": [o.json() for o in self.outcomes]}
+
+
+def sweep(
+    place: Workplace,
+    *,
+    axes: Axes,
+    model: str,
+    forget: DataSpec,
+    retain: DataSpec | None = None,
+    schedule: Schedule | None = None,
+    suite_name: str = "tofu",
+    eval_data: Mapping[str, DataSpec] | None = None,
+    max_new_tokens: int | None = None,
+    eval_every: int | None = None,
+    reference: str | None = None,
+    template: str = "auto",
+    system_prompt: str | None = None,
+    dry_run: bool = False,
+    **asked: Any,
+) -> SweepReport:
+    """Unlearn by every combination, evaluate each model, and say what came of it; a run that fails is an outcome.
+
+    Args:
+        schedule: what all runs share; its learning rate and seed are those of the combinations.
+        suite_name, eval_data, max_new_tokens: of the evaluations, which also read `forget` and `retain`.
+        dry_run: whether to say only what the store has.
+        asked: further arguments of `unlearn`.
+
+    Raises:
+        UnlearnkitError: bad input of any combination, before a model is loaded or anything is written.
+        Interrupted: a signal asked to stop.
+    """
+    own = {"forget": forget} if retain is None else {"forget": forget, "retain": retain}
+    data = {**own, **(eval_data or {})}
+    checked_suite(suite_name, data, max_new_tokens=max_new_tokens)
+    reading = {"reference": reference, "template": template, "system_prompt": system_prompt}
+    measured = {"suite_name": suite_name, "max_new_tokens": max_new_tokens}
+    on_the_way = {} if eval_every is None else {"eval_every": eval_every, "eval_data": eval_data, **measured}
+    shared = {"model": model, "forget": forget, "retain": retain, **reading, **on_the_way, **asked}
+    jobs = [
+        Job(choice, seed, {**shared, **_of(choice, seed, schedule or Schedule())})
+        for choice, seed in product(axes.choices(), axes.seeds)
+    ]
+    with _silent(place):
+        before = [_found(place, job) for job in jobs]
+    lacking = [job for job, outcome in zip(jobs, before, strict=True) if outcome.state != "complete"]
+    held = len(jobs) - len(lacking)
+    place.progress.say(f"{len(jobs)} runs: {held} in the store, {len(lacking)} to do{_time(place, lacking, before)}")
+    if dry_run:
+        return SweepReport(before)
+    outcomes: list[Outcome] = []
+    for number, job in enumerate(jobs, 1):
+        place.progress.say(f"run {number} of {len(jobs)}: {job.choice.label}, seed {job.seed}")
+        outcomes.append(_outcome(place, job, {"data": data, **measured, **reading}))
+    return SweepReport(outcomes)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep: the arguments of `unlearn`."""
+
+    choice: Choice
+    seed: int
+    asked: Mapping[str, Any]
+
+
+def _of(choice: Choice, seed: int, schedule: Schedule) -> dict[str, Any]:
+    return {
+        "algorithm": choice.algorithm,
+        "sampler": choice.sampler,
+        "options": choice.options,
+        "schedule": replace(schedule, lr=choice.lr, seed=seed),
+    }
+
+
+def _found(place: Workplace, job: Job) -> Outcome:
+    """What the store has of a run. Checks the combination."""
+    made = prepared(place, **job.asked)
+    run = place.find("unlearn", made.draft.identity)
+    known = Outcome(job.choice, job.seed, made.plan.lr, "lacking", model=made.draft.model, steps=made.plan.steps)
+    if run is None:
+        return known
+    if run.state == "complete":
+        known = replace(known, steps=run.summary["steps"], seconds=run.summary["seconds"])
+    return replace(known, run=run.id, state=run.status, reason=run.error)
+
+
+def _time(place: Workplace, lacking: Sequence[Job], found: Sequence[Outcome]) -> str:
+    """How long training takes, by what steps of the same algorithm, or of any, took with this model."""
+    if not lacking or "store" not in vars(place):
+        return ""
+    took: dict[str, list[tuple[float, int]]] = {}
+    for run in place.reading().runs(kind="unlearn", state="complete", model=found[0].model):
+        if run.summary["steps"]:
+            took.setdefault(run.method, []).append((run.summary["seconds"], run.summary["steps"]))
+    usual = [pair for pairs in took.values() for pair in pairs]
+    if not usual:
+        return ""
+    todo = [outcome for outcome in found if outcome.state != "complete"]
+    seconds = sum((o.steps or 0) * _rate(took.get(o.choice.algorithm, usual)) for o in todo)
+    return f"; about {seconds / 60:.1f} minutes of training, by what the store has of this model"
+
+
+def _rate(took: Sequence[tuple[float, int]]) -> float:
+    """Seconds a step."""
+    return sum(seconds for seconds, _ in took) / sum(steps for _, steps in took)
+
+
+def _outcome(place: Workplace, job: Job, measured: Mapping[str, Any]) -> Outcome:
+    """Make or find the run and its evaluation."""
+    try:
+        trained = unlearn(place, **job.asked)
+        report = evaluate(place, model=f"run:{trained.run}", **measured)
+    except Interrupted as stop:
+        raise Interrupted(f"{stop.message}; the same command goes on") from stop
+    except Exception as error:  # of a plugin, or of a device: others may well do
+        told = error.message if isinstance(error, UnlearnkitError) else f"{type(error).__name__}: {error}"
+        place.progress.warn(f"{job.choice.label}, seed {job.seed}: {told}")
+        with _silent(place):
+            now = _found(place, job)
+        return replace(now, state="not evaluated" if now.state == "complete" else now.state, reason=told)
+    with _silent(place):
+        return replace(_found(place, job), evaluation=report.run, values=report.values)
+
+
+@contextmanager
+def _silent(place: Workplace) -> Iterator[None]:
+    """What each run has to say, it says when it comes."""
+    progress, place.progress = place.progress, SILENT
+    try:
+        yield
+    finally:
+        place.progress = progress
+
+
+def _averaged(group: Sequence[Outcome]) -> Averaged:
+    rows = [{**o.values, "steps": o.steps, "seconds": o.seconds} for o in group]
+    names = dict.fromkeys(name for row in rows for name in row)
+    numbers = {name: [value for row in rows if (value := row.get(name)) is not None] for name in names}
+    values = {
+        name: Mean(fmean(some), stdev(some) if len(some) > 1 else None, len(some))
+        for name, some in numbers.items()
+        if some
+    }
+    return Averaged(group[0].choice, group[0].lr, [o.seed for o in group], values)
