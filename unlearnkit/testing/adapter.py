@@ -21,7 +21,7 @@ class AdapterContract(Contract):
 
     def wrapped(self, *, only: str = "", seed: int = 0) -> nn.Module:
         """The tiny model with the addition in it, for an algorithm that trains what begins with `only`."""
-        model = material.tiny_model().eval()
+        model: nn.Module = material.tiny_model().eval()
         self.make().wrap(model, [name for name, _ in model.named_parameters() if name.startswith(only)], seed)
         return model
 
