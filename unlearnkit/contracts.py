@@ -277,8 +277,8 @@ class Wrapper(ABC):
     terms: ClassVar[tuple[str, ...]] = ()
     """Terms that the algorithm must have."""
     optimizer: ClassVar[str | None] = None
-    """The optimiser that it is made for, where any other would spoil it. What it returns is then an update already, whose
-    norm is not clipped."""
+    """The optimiser that it is made for, where any other would spoil it. What it returns is then an update already,
+    whose norm is not clipped."""
 
     @abstractmethod
     def gradient(self, gradients: Gradients) -> Gradient:
