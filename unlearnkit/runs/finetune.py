@@ -11,7 +11,7 @@ from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
 from unlearnkit.runs.adapters import check_fit, choose
 from unlearnkit.runs.card import finetuning_card
-from unlearnkit.runs.following import call_in
+from unlearnkit.runs.following import call_in, check_shared
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
@@ -53,6 +53,7 @@ def finetune(
     now = place.environment()
     encoded = [item for role in inputs.sets for item in inputs.encoded[role]]
     plan = schedule.plan(len(encoded), lr=DEFAULT_LR * addition.rate, epochs=DEFAULT_EPOCHS)
+    check_shared(place, plan.optimizer)
     fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
     determines = {
         "kit": [__version__, training.VERSION],
