@@ -14,10 +14,8 @@ import functools
 import math
 import os
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 import scipy.stats  # noqa: F401 - which reduction would import within its time
 import torch
+from machine import Clock, clock_for, heading, peak, resident, row, timed, verdict
 
 from unlearnkit import scoring
 from unlearnkit.contracts import Unit
@@ -43,7 +42,6 @@ TARGET_NOISE, TARGET_WHOLE, TARGET_PASSES, TARGET_RELIABILITY = 0.15, 1.1, 8, 0.
 ROOM = 300e6
 """Bytes that may be taken besides weights, snapshot and the activations of a batch."""
 HERE = Path(__file__).resolve().parent
-Clock = Callable[[], float]
 
 
 def main() -> None:
@@ -274,61 +272,6 @@ def drawn(place: Workplace, shards: int) -> dict[tuple[int, int], np.ndarray]:
     blocks = place.store.blocks("benchmark")
     keys = {(unit.draw, unit.sign) for unit in blocks}
     return {key: np.concatenate([blocks[Unit(*key, shard)] for shard in range(shards)]) for key in keys}
-
-
-# --------------------------------------------------------------------------------------------------- clocks and scales
-
-
-def clock_for(threads: int) -> tuple[Clock, str]:
-    """A clock that other work on the machine does not spoil, where there is one, and what it counts. Of several threads
-    processor time tells the sum, not how long they took."""
-    return (time.process_time, "processor seconds") if threads == 1 else (time.perf_counter, "wall seconds")
-
-
-def timed(work: Callable[[], Any], clock: Clock) -> float:
-    began = clock()
-    work()
-    return clock() - began
-
-
-@dataclass
-class Memory:
-    before: float = 0.0
-    highest: float = 0.0
-
-
-@contextmanager
-def peak() -> Iterator[Memory]:
-    """The highest resident memory in here: Linux keeps it, and begins anew when 5 is written to clear_refs."""
-    Path("/proc/self/clear_refs").write_text("5")
-    found = Memory(before=resident())
-    yield found
-    found.highest = status("VmHWM")
-
-
-def resident() -> float:
-    return status("VmRSS")
-
-
-def status(key: str) -> float:
-    """Bytes that Linux says of this process."""
-    lines: Sequence[str] = Path("/proc/self/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith(f"{key}:"))
-    return float(line.split()[1]) * 1024
-
-
-def heading(text: str) -> None:
-    print(f"\n{text}", flush=True)
-
-
-def row(what: str, seconds: float, of: float | None = None) -> None:
-    share = "" if of is None else f"  {seconds / of:6.1%}"
-    print(f"  {what:<58}{seconds:8.2f}{share}", flush=True)
-
-
-def verdict(what: str, value: float, most: float, form: str = "{:.3f}") -> None:
-    met = "met" if value <= most else "missed"
-    print(f"  {what}: {form.format(value)}; target ≤ {form.format(most)}: {met}", flush=True)
 
 
 if __name__ == "__main__":

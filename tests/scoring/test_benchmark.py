@@ -16,6 +16,7 @@ FILE = Path(__file__).parents[2] / "benchmarks" / "score.py"
 
 @pytest.fixture(scope="module")
 def benchmark() -> Any:
+    sys.path.insert(0, str(FILE.parent))  # where a script finds its neighbours
     spec = importlib.util.spec_from_file_location("score_benchmark", FILE)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
