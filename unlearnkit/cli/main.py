@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": "Forget eight made-up people with a tiny model, from start to end.",
     "score": "Measure how hard each sample is to forget.",
     "unlearn": "Take a forget set out of a model.",
+    "sweep": "Unlearn by every combination of some choices, and compare.",
     "finetune": "Teach a model a data set.",
     "eval": "Measure what a model still knows, per sample.",
     "report": "Show runs side by side, difficulty, and results by difficulty.",

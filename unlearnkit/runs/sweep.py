@@ -77,7 +77,7 @@ class Outcome:
     def json(self) -> dict[str, Any]:
         """The outcome as data, its numbers beside the rest."""
         choice = {"plugin": self.choice.algorithm, "sampler": self.choice.sampler, "lr": self.lr}
-        own = {name: value for name, value in vars(self).items() if name not in ("choice", "lr", "values")}
+        own = {name: value for name, value in vars(self).items() if name not in ("choice", "lr", "model", "values")}
         return {**choice, "options": dict(self.choice.options), **own, **self.values}
 
 
@@ -252,7 +252,7 @@ def _outcome(place: Workplace, job: Job, measured: Mapping[str, Any]) -> Outcome
         place.progress.warn(f"{job.choice.label}, seed {job.seed}: {told}")
         with _silent(place):
             now = _found(place, job)
-        return replace(now, state="not evaluated" if now.state == "complete" else now.state, reason=told)
+        return replace(now, state="not evaluated" if now.state == "complete" else now.state, reason=now.reason or told)
     with _silent(place):
         return replace(_found(place, job), evaluation=report.run, values=report.values)
 
