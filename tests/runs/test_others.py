@@ -381,5 +381,5 @@ def test_a_plain_text_is_asked_for_another_text(read: Callable[..., Inputs], tmp
 
 @pytest.mark.parametrize(("own", "found"), [("Ada.", "Bo."), ("Ada.\nCleo.", "Bo.\nDov.")])
 def test_an_answer_of_one_line_is_answered_in_one(both: Inputs, own: str, found: str):
-    said = both.tokenizer.encode("\nBo.\nDov.\n")
+    said = both.tokenizer.encode("\n\0Bo.\nDov.\n")
     assert asking.fitting(both, Sample("id", 0, "Who sings?", own), said) == found

@@ -92,10 +92,10 @@ def sampled(model: nn.Module, prompt: list[int], limit: int, end: int | None, ch
 
 
 def fitting(inputs: Inputs, sample: Sample, said: Sequence[int]) -> str:
-    """The longest beginning of what was said that is an answer to the sample's prompt within the model's context, and
-    of one line where the sample's own answer is."""
+    """The longest beginning of what was said that is an answer to the sample's prompt within the model's context,
+    and of one line where the sample's own answer is; without NUL characters, which no data set may have."""
     for end in range(len(said), 0, -1):
-        text = str(inputs.tokenizer.decode(said[:end], skip_special_tokens=True)).strip()
+        text = str(inputs.tokenizer.decode(said[:end], skip_special_tokens=True)).replace("\0", "").strip()
         if "\n" not in sample.answer:
             text = text.partition("\n")[0].strip()
         other = replace(sample, answer=text)
