@@ -187,6 +187,21 @@ CATALOGUE = [
         Bad("11", f"{SCORE} --seed {text}", 2, "value", f"--seed must be a whole number ≥ 0 and ≤ {MOST}, got {text}")
         for text in ("-1", str(MOST + 1), "0x10", "1.0")
     ),
+    *(
+        Bad("77", f"{UNLEARN} {said}", 2, "condition", says, hint)
+        for said, says, hint in (
+            ("--until forget.nll", '--until takes NAME>=NUMBER (or <=, >, <), got "forget.nll"', "'forget.nll>=3'"),
+            ("--until 'forget.nll>=nan'", '"nan" is not a plain decimal number', ""),
+            ("--keep 'retain.nl<=1.2x'", '--keep: there is no value "retain.nl"', 'did you mean "retain.nll"?'),
+            ("--until 'model_utility<=0.5'", "--until model_utility needs evaluations", "--eval-every"),
+            ("--best forget_quality --eval-every 1", "--best forget_quality needs a reference", "--reference"),
+        )
+    ),
+    Bad("77", f"{UNLEARN} --eval-data retain=RETAIN", 2, "usage", "--eval-data is for evaluations", "--eval-every"),
+    Bad("77", f"{UNLEARN} --eval-every 1 --eval-data held=RETAIN", 2, "split", "has no split held", "its splits"),
+    Bad("77", f"{UNLEARN} --eval-every 1 --suite toffu", 3, "suite", 'no suite "toffu"', 'did you mean "tofu"?'),
+    Bad("11", f"{UNLEARN.replace('unlearn', 'sweep', 1)} --seed 4..0", 2, "value", '"4..0" is no range', "0..4"),
+    Bad("12", f"{UNLEARN.replace('unlearn', 'sweep', 1)} --seed 0,0", 2, "twice", "--seed has 0 twice"),
     Bad("12", f"{FINETUNE} --lr 1e-5 --lr 1e-4", 2, "twice", "--lr given twice"),
     Bad("12", f"{UNLEARN} -o beta=1 -o beta=2", 2, "twice", "-o beta given twice"),
     Bad(

@@ -202,18 +202,18 @@ def test_the_starting_model_s_evaluation_is_anybody_s(
     assert other.evaluations[0] == report.run and other.evaluations[6] != report.run
 
 
-@pytest.mark.parametrize(
-    ("name", "pick"), [("retain.truth_ratio", max), ("forget.probability", min), ("retain.probability", max)]
-)
-def test_the_best_is_what_measuring_every_model_finds(name: str, pick: Any, train: Train, alone: Alone):
-    values = {step: of[name] for step, of in alone.measured.items() if step}
-    best = pick(values, key=values.__getitem__)
-    assert len(set(values.values())) == STEPS
-    found = train(best=name, eval_every=1, max_new_tokens=FEW)
-    assert (found.steps, found.step) == (STEPS, best)
-    assert found.best == {name: pytest.approx(values[best], rel=1e-5)}
-    assert weights(found.model_dir) == alone.bits(best)
-    assert f"| best {name} |" in (Path(found.model_dir) / "README.md").read_text()
+def test_the_best_is_what_measuring_every_model_finds(train: Train, alone: Alone, place: Workplace):
+    """Three runs through the same weights, which are evaluated once."""
+    for name, pick in (("retain.truth_ratio", max), ("forget.probability", min), ("retain.probability", max)):
+        values = {step: of[name] for step, of in alone.measured.items() if step}
+        best = pick(values, key=values.__getitem__)
+        assert len(set(values.values())) == STEPS
+        found = train(best=name, eval_every=1, max_new_tokens=FEW)
+        assert (found.steps, found.step) == (STEPS, best)
+        assert found.best == {name: pytest.approx(values[best], rel=1e-5)}
+        assert weights(found.model_dir) == alone.bits(best)
+        assert f"| best {name} |" in (Path(found.model_dir) / "README.md").read_text()
+    assert len(place.store.runs(kind="eval")) == STEPS + 1
 
 
 def test_the_best_by_a_look_needs_no_evaluation(train: Train, alone: Alone):
