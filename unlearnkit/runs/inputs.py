@@ -31,10 +31,7 @@ def find_model(place: Workplace, source: str) -> ModelSource:
     """
     if source.startswith("run:"):
         return model_of_run(place, place.reading().run(source.removeprefix("run:"), MODEL_KINDS))
-    options: dict[str, Any] = {
-        "allow_download": place.settings.allow_download,
-        "cache_dir": place.settings.cache_dir,
-    }
+    options: dict[str, Any] = {"allow_download": place.settings.allow_download, "cache_dir": place.settings.cache_dir}
     folder = place.plugins.hook.load_model(source=source, options=options)
     return replace(resolve(folder or source, **options), label=source)
 
