@@ -4,10 +4,10 @@
     python benchmarks/defaults.py WORK --table                                     # what is there, as markdown
 
 The model is the demo's, taught once and kept in WORK; all other options are the algorithms' own. Each run goes through
-ten epochs and is looked at after every one. A rate serves at an epoch where the forget set's probability is at most
-half of its start, and model utility at least 80 %, with every seed. An algorithm's default is the smallest number of
-epochs at which three rates serve, or as many as ever do, and the middle one of them, so that a model which is not this
-one has some room. Rates are given times the model's width, as an algorithm's `rate` is.
+eight epochs and is looked at after some of them. A rate serves at an epoch where the forget set's probability is at
+most half of its start, and model utility at least 80 %, with every seed. An algorithm's default is the smallest number
+of epochs at which three rates serve, or as many as ever do, and the middle one of them, so that a model which is not
+this one has some room. Rates are given times the model's width, as an algorithm's `rate` is.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from samplers import Material
 
-RATES = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
-EPOCHS = 10
+RATES = (0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
+EPOCHS = (1, 2, 3, 5, 8)
+"""After which a run is looked at."""
 FORGOTTEN, KEPT = 0.5, 0.8
 """Shares of the start: of the forget set's probability at most, of model utility at least."""
 
@@ -64,7 +65,7 @@ def cases(names: Sequence[str], seeds: int) -> Iterator[tuple[str, float, int]]:
 def trajectory(on: Material, name: str, rate: float, seed: int) -> dict[str, Any]:
     """A run of one algorithm: forget probability and model utility before it and after each epoch."""
     from unlearnkit.runs.anchors import reference_nll
-    from unlearnkit.runs.others import _other_answer, chosen, other_answers
+    from unlearnkit.runs.others import chosen, other_answers
     from unlearnkit.training.loop import Diverged, Trainer
     from unlearnkit.training.plan import TrainingPlan, by_epoch
 
@@ -76,10 +77,10 @@ def trajectory(on: Material, name: str, rate: float, seed: int) -> dict[str, Any
     inputs = chosen(on.inputs, others, seed)
     for other in others:
         if other.endswith(":generated"):
-            inputs = with_answers(inputs, other, lambda row, o=other: _other_answer(on.model.eval(), on.inputs, o, row))
+            inputs = generated(on, inputs, other)
     n = len(inputs.encoded["forget"])
     plan = TrainingPlan(
-        n=n, epochs=EPOCHS, max_steps=None, batch_size=8, grad_accum=1, lr=rate / inputs.model.width,
+        n=n, epochs=EPOCHS[-1], max_steps=None, batch_size=8, grad_accum=1, lr=rate / inputs.model.width,
         schedule="constant", warmup=0.0, weight_decay=0.01, max_grad_norm=1.0, seed=seed,
     )  # fmt: skip
     trainer = Trainer(
@@ -87,25 +88,31 @@ def trajectory(on: Material, name: str, rate: float, seed: int) -> dict[str, Any
         draw=by_epoch(plan, lambda epoch: np.random.default_rng([seed, epoch]).permutation(n).tolist()),
         anchors={role: reference_nll(on.place, on.model, inputs, role) for role in algorithm.anchors},
     )  # fmt: skip
-    looks, ended = [look(on, trainer)], "epochs"
+    looks, ended = {0: look(on, trainer)}, "epochs"
     try:
         for _ in trainer.steps():
-            if trainer.done % plan.steps_per_epoch == 0:
-                looks.append(look(on, trainer))
+            epoch, more = divmod(trainer.done, plan.steps_per_epoch)
+            if epoch in EPOCHS and not more:
+                looks[epoch] = look(on, trainer)
                 on.model.train()
-                if looks[-1]["utility"] is None or looks[-1]["utility"] < 0.3 * looks[0]["utility"]:
+                if looks[epoch]["utility"] is None or looks[epoch]["utility"] < 0.3 * looks[0]["utility"]:
                     ended = "collapsed"
                     break
     except Diverged:
         ended = "diverged"
     seconds = round(time.monotonic() - began, 1)
-    return {"algorithm": name, "rate": rate, "seed": seed, "ended": ended, "looks": looks, "seconds": seconds}
+    kept = {str(epoch): look for epoch, look in looks.items()}
+    return {"algorithm": name, "rate": rate, "seed": seed, "ended": ended, "looks": kept, "seconds": seconds}
 
 
-def with_answers(inputs: Any, name: str, answer: Any) -> Any:
+def generated(on: Material, inputs: Any, name: str) -> Any:
+    """The inputs with the answers that the starting model itself gives; there is no run to keep them with."""
+    from unlearnkit.runs.asking import other_answer
     from unlearnkit.runs.others import _with
 
-    return _with(inputs, name, [answer(row) for row in range(len(inputs.sets[name.partition(":")[0]].samples))])
+    base = name.partition(":")[0]
+    pairs = zip(inputs.sets[base].samples, inputs.encoded[base], strict=True)
+    return _with(inputs, name, [other_answer(on.model.eval(), inputs, sample, own) for sample, own in pairs])
 
 
 def look(on: Material, trainer: Any) -> dict[str, float | None]:
@@ -130,8 +137,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"| {name} | none serves | | | | | |"
             continue
         rate, epoch, serving = best
-        at = [run["looks"][epoch] for run in runs[name][rate]]
-        start = runs[name][rate][0]["looks"][0]
+        at = [run["looks"][str(epoch)] for run in runs[name][rate]]
+        start = runs[name][rate][0]["looks"]["0"]
         probability = np.mean([look["probability"] for look in at]) / start["probability"]
         utility = np.mean([look["utility"] for look in at]) / start["utility"]
         nll = np.mean([look["retain_nll"] for look in at])
@@ -142,7 +149,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def default(runs: Mapping[float, Sequence[Mapping[str, Any]]]) -> tuple[float, int, list[float]] | None:
     """(rate, epochs, rates that serve at that number of epochs), or None where none does."""
     candidates = []
-    for epoch in range(1, EPOCHS + 1):
+    for epoch in EPOCHS:
         serving = [rate for rate in sorted(runs) if all(serves(run, epoch) for run in runs[rate])]
         if serving:
             candidates.append((min(len(serving), 3), -epoch, serving))
@@ -153,10 +160,8 @@ def default(runs: Mapping[float, Sequence[Mapping[str, Any]]]) -> tuple[float, i
 
 
 def serves(run: Mapping[str, Any], epoch: int) -> bool:
-    if epoch >= len(run["looks"]):
-        return False
-    start, at = run["looks"][0], run["looks"][epoch]
-    if at["utility"] is None:
+    start, at = run["looks"]["0"], run["looks"].get(str(epoch))
+    if at is None or at["utility"] is None:  # it had collapsed before, or has done so
         return False
     return bool(at["probability"] <= FORGOTTEN * start["probability"] and at["utility"] >= KEPT * start["utility"])
 
@@ -170,7 +175,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--table", action="store_true", help="print what is there and do nothing else")
     args = parser.parse_args()
     args.model = args.forget = args.retain = None
-    args.retain_samples, args.utility_samples, args.max_new_tokens = 64, 48, 48
+    args.retain_samples, args.utility_samples, args.max_new_tokens = 64, 32, 40
     return args
 
 
