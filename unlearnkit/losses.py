@@ -43,7 +43,9 @@ def label_scores(
     Returns:
         [B, K] scores over the K columns in which any sample has a label.
     """
-    return scores_of(label_logits(model, batch, past=past), batch, precise=precise, correct=correct)
+    logits = label_logits(model, batch, past=past)
+    hits = logits.values.argmax(-1) == logits.targets if correct else None
+    return placed(token_logprobs(logits, precise=precise), batch, hits)
 
 
 def label_logits(model: nn.Module, batch: Batch, *, past: DynamicCache | None = None) -> LabelLogits:
@@ -57,18 +59,23 @@ def label_logits(model: nn.Module, batch: Batch, *, past: DynamicCache | None = 
     return LabelLogits(values, batch.labels[:, 1:][labelled], labelled.nonzero()[:, 0], len(batch))
 
 
-def scores_of(logits: LabelLogits, batch: Batch, *, precise: bool = False, correct: bool = False) -> LabelScores:
-    """What the logits of a batch say of its labels. Args and returns as `label_scores`."""
+def token_logprobs(logits: LabelLogits, *, precise: bool = False) -> Tensor:
+    """Log-probabilities of the label tokens, [n]; float64 where `precise`."""
+    values, targets = logits.values, logits.targets
+    return _precisely(values, targets) if precise else -F.cross_entropy(values, targets, reduction="none")
+
+
+def placed(logprobs: Tensor, batch: Batch, correct: Tensor | None = None) -> LabelScores:
+    """Log-probabilities [n] of a batch's label tokens, sample by sample, as its scores; and which are the most likely
+    tokens, where that is known."""
     labelled = batch.labels[:, 1:] != -100
     mask = labelled[:, labelled.any(0)]
-    values, targets = logits.values, logits.targets
-    found = _precisely(values, targets) if precise else -F.cross_entropy(values, targets, reduction="none")
-    logprobs = torch.zeros(mask.shape, dtype=found.dtype, device=found.device)
-    logprobs[mask] = found
+    scores = torch.zeros(mask.shape, dtype=logprobs.dtype, device=logprobs.device)
+    scores[mask] = logprobs
     hits = mask.clone()
-    if correct:
-        hits[mask] = values.argmax(-1) == targets
-    return LabelScores(logprobs=logprobs, mask=mask, correct=hits)
+    if correct is not None:
+        hits[mask] = correct
+    return LabelScores(logprobs=scores, mask=mask, correct=hits)
 
 
 def hidden_states(model: nn.Module, batch: Batch, layer: int) -> Tensor:

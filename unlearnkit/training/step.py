@@ -8,16 +8,17 @@ their place for a pass, so it costs what is trained and not what is frozen.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from unlearnkit.contracts import Batch, LabelLogits, LabelScores, Step, View
 from unlearnkit.errors import UnlearnkitError
-from unlearnkit.losses import hidden_states, label_logits, scores_of
+from unlearnkit.losses import hidden_states, label_logits, placed, token_logprobs
+from unlearnkit.training.joint import arranged, joined
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,27 +33,35 @@ class Passes(View):
     def __init__(self, model: nn.Module, together: Sequence[Batch]) -> None:
         self._model = model
         self._together = together
-        self._logits: dict[int, LabelLogits] = {}
+        self._passes: dict[int, _Pass] = {}
         self._scores: dict[int, LabelScores] = {}
         self._hidden: dict[tuple[int, int], Tensor] = {}
 
     def scores(self, batch: Batch) -> LabelScores:
         if id(batch) not in self._scores:
-            self._scores[id(batch)] = scores_of(self.logits(batch), batch)
+            self._scores[id(batch)] = self._pass(batch).scores(batch)
         return self._scores[id(batch)]
 
     def logits(self, batch: Batch) -> LabelLogits:
-        if id(batch) not in self._logits:
+        return self._pass(batch).logits(batch)
+
+    def _pass(self, batch: Batch) -> _Pass:
+        if id(batch) not in self._passes:
             batches = self._company(batch)
-            found = label_logits(self._model, joined(batches))
-            for one, part in zip(batches, parted(found, batches), strict=True):
-                self._logits[id(one)] = part
-        return self._logits[id(batch)]
+            with self._running():
+                made = _Pass(self._model, batches)
+            self._passes |= {id(one): made for one in batches}
+        return self._passes[id(batch)]
+
+    def _running(self) -> AbstractContextManager[None]:
+        """How the model is while it runs."""
+        return nullcontext()
 
     def hidden(self, batch: Batch, layer: int) -> Tensor:
         if (id(batch), layer) not in self._hidden:
             batches = self._company(batch)
-            found = hidden_states(self._model, joined(batches), layer)
+            with self._running():
+                found = hidden_states(self._model, joined(batches), layer)
             start = 0
             for one in batches:
                 self._hidden[id(one), layer] = found[start : start + len(one), : one.ids.shape[1]]
@@ -67,6 +76,33 @@ class Passes(View):
         return self._together if any(batch is one for one in self._together) else [batch]
 
 
+class _Pass:
+    """What a model says of some batches at once."""
+
+    def __init__(self, model: nn.Module, batches: Sequence[Batch]) -> None:
+        self._batches = batches
+        self._joint = arranged(batches)
+        self._found = [label_logits(model, piece) for piece in self._joint.pieces]
+
+    @cached_property
+    def _logprobs(self) -> Tensor:
+        return torch.cat([token_logprobs(found) for found in self._found])
+
+    def scores(self, batch: Batch) -> LabelScores:
+        return placed(self._logprobs[self._joint.orders[self._index(batch)]], batch)
+
+    def logits(self, batch: Batch) -> LabelLogits:
+        index = self._index(batch)
+        span = self._joint.spans[index]
+        values = self._found[0].values if len(self._found) == 1 else torch.cat([found.values for found in self._found])
+        own = values[self._joint.orders[index]] if span is None else values[slice(*span)]
+        labelled = batch.labels[:, 1:] != -100
+        return LabelLogits(own, batch.labels[:, 1:][labelled], labelled.nonzero()[:, 0], len(batch))
+
+    def _index(self, batch: Batch) -> int:
+        return next(i for i, one in enumerate(self._batches) if one is batch)
+
+
 class StartingPasses(Passes):
     """The same of the model as training found it: `start` are the trained parameters' values then, by name, or another
     module.
@@ -78,16 +114,8 @@ class StartingPasses(Passes):
         model, self._values = (start, {}) if isinstance(start, torch.nn.Module) else (model, start)
         super().__init__(model, ())
 
-    def logits(self, batch: Batch) -> LabelLogits:
-        with self._at_rest():
-            return super().logits(batch)
-
-    def hidden(self, batch: Batch, layer: int) -> Tensor:
-        with self._at_rest():
-            return super().hidden(batch, layer)
-
     @contextmanager
-    def _at_rest(self) -> Iterator[None]:
+    def _running(self) -> Iterator[None]:
         """Without gradients and without dropout: what the starting model says is no matter of chance."""
         training = self._model.training
         self._model.eval()
@@ -105,13 +133,8 @@ class MirroredPasses(Passes):
         super().__init__(model, ())
         self._values = {n: start[n] - (p - start[n]) / scale for n, p in model.named_parameters() if n in start}
 
-    def logits(self, batch: Batch) -> LabelLogits:
-        with holding(self._model, self._values):
-            return super().logits(batch)
-
-    def hidden(self, batch: Batch, layer: int) -> Tensor:
-        with holding(self._model, self._values):
-            return super().hidden(batch, layer)
+    def _running(self) -> AbstractContextManager[None]:
+        return holding(self._model, self._values)
 
 
 @dataclass
@@ -205,30 +228,6 @@ def holding(model: nn.Module, values: Mapping[str, Tensor]) -> Iterator[None]:
     finally:
         for (parameters, key), parameter in zip(places, before, strict=True):
             parameters[key] = parameter
-
-
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Batches as one, padded to the widest."""
-    if len(batches) == 1:
-        return batches[0]
-    width = max(batch.ids.shape[1] for batch in batches)
-
-    def stacked(name: str, value: int) -> Tensor:
-        tensors = [getattr(batch, name) for batch in batches]
-        return torch.cat([F.pad(tensor, (0, width - tensor.shape[1]), value=value) for tensor in tensors])
-
-    rows = tuple(row for batch in batches for row in batch.rows)
-    return Batch(stacked("ids", 0), stacked("mask", 0), stacked("labels", -100), rows)
-
-
-def parted(logits: LabelLogits, batches: Sequence[Batch]) -> Iterator[LabelLogits]:
-    """What was found for `joined(batches)`, for each of them."""
-    token = sample = 0
-    for batch in batches:
-        n = int((batch.labels[:, 1:] != -100).sum())
-        own = slice(token, token + n)
-        yield LabelLogits(logits.values[own], logits.targets[own], logits.sample[own] - sample, len(batch))
-        token, sample = token + n, sample + len(batch)
 
 
 def mean_nll(batch: Batch, scores: LabelScores) -> list[tuple[int, float]]:

@@ -1,0 +1,88 @@
+"""Batches that go through a model together: sorted by length, and on a CPU cut in two where that saves padding.
+
+A CPU takes as long as there are positions, padding or not; a GPU takes them all at once, and one wide pass is quicker
+than two narrow ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from unlearnkit.contracts import Batch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WORTH = 0.05
+"""Share of the positions that a cut has to save: a second pass has costs of its own."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The texts of several batches, rearranged.
+
+    `orders` says for each batch where its label tokens, sample by sample, stand among those of the pieces, one piece
+    after the other; `spans` the same as (start, end) where they stand together in that order.
+    """
+
+    pieces: Sequence[Batch]
+    orders: Sequence[Tensor]
+    spans: Sequence[tuple[int, int] | None]
+
+
+def arranged(batches: Sequence[Batch]) -> Joint:
+    """Batches as pieces of texts of like length, each padded to its own longest."""
+    whole = joined(batches)
+    lengths: list[int] = whole.mask.sum(1).tolist()
+    parts = cut(lengths) if whole.ids.device.type == "cpu" else [list(range(len(lengths)))]
+    pieces = [_rows(whole, rows, max(lengths[row] for row in rows)) for rows in parts]
+    tokens: list[int] = (whole.labels[:, 1:] != -100).sum(1).tolist()
+    starts, at = [0] * len(tokens), 0
+    for row in (row for rows in parts for row in rows):
+        starts[row], at = at, at + tokens[row]
+    orders, spans, first = [], [], 0
+    for batch in batches:
+        rows = range(first, first + len(batch))
+        order = [position for row in rows for position in range(starts[row], starts[row] + tokens[row])]
+        orders.append(torch.tensor(order, device=whole.ids.device))
+        together = order == list(range(order[0], order[0] + len(order))) if order else True
+        spans.append((order[0] if order else 0, (order[0] if order else 0) + len(order)) if together else None)
+        first += len(batch)
+    return Joint(pieces, orders, spans)
+
+
+def cut(lengths: Sequence[int]) -> list[list[int]]:
+    """Texts of these lengths in one part, or the shorter and the longer apart."""
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    longest = lengths[order[-1]]
+    sizes = {k: k * lengths[order[k - 1]] + (len(order) - k) * longest for k in range(1, len(order))}
+    best = min(sizes, key=lambda k: sizes[k], default=0)
+    if not best or sizes[best] > (1 - WORTH) * len(order) * longest:
+        return [list(range(len(lengths)))]
+    return [sorted(order[:best]), sorted(order[best:])]
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Batches as one, padded to the widest."""
+    if len(batches) == 1:
+        return batches[0]
+    width = max(batch.ids.shape[1] for batch in batches)
+
+    def stacked(name: str, value: int) -> Tensor:
+        tensors = [getattr(batch, name) for batch in batches]
+        return torch.cat([F.pad(tensor, (0, width - tensor.shape[1]), value=value) for tensor in tensors])
+
+    rows = tuple(row for batch in batches for row in batch.rows)
+    return Batch(stacked("ids", 0), stacked("mask", 0), stacked("labels", -100), rows)
+
+
+def _rows(batch: Batch, rows: Sequence[int], width: int) -> Batch:
+    """Some rows of a batch, no wider than they need."""
+    chosen = list(rows)
+    own = tuple(batch.rows[row] for row in chosen)
+    return Batch(batch.ids[chosen, :width], batch.mask[chosen, :width], batch.labels[chosen, :width], own)
