@@ -8,12 +8,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.report.sheet import Sheet, figure, label, number
-from unlearnkit.runs.training import evaluations_of
-from unlearnkit.store import records
 from unlearnkit.suites import suite
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.store import records
 
 SHOWN = 8
 """Steps in a table, so that it fits 80 columns."""
@@ -45,6 +44,8 @@ class Curve:
 
 def curve(place: Workplace, run: records.Run) -> Curve | None:
     """The curve of a complete run; None for one that was not evaluated on its way."""
+    from unlearnkit.runs.training import evaluations_of
+
     evaluations = evaluations_of(run.summary)
     if not evaluations:
         return None
