@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         resume,
         score,
         split,
+        sweep,
         unlearn,
     )
     from unlearnkit.store import Store
@@ -42,6 +43,7 @@ __all__ = [
     "resume",
     "score",
     "split",
+    "sweep",
     "unlearn",
 ]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from unlearnkit.runs.resume import Report
     from unlearnkit.runs.score import ScoreReport
     from unlearnkit.runs.split import SplitReport
+    from unlearnkit.runs.sweep import SweepReport
     from unlearnkit.runs.training import TrainingReport
 
 Data = str | Path | DataSpec
@@ -52,6 +53,25 @@ def unlearn(
         return use_case(
             place, model=str(model), forget=_spec(forget), retain=None if retain is None else _spec(retain),
             algorithm=algorithm, sampler=sampler, **options,
+        )  # fmt: skip
+
+
+def sweep(
+    model: str | Path, forget: Data, retain: Data | None = None, *, algorithms: Sequence[str] = ("npo",),
+    samplers: Sequence[str] = ("uniform",), rates: Sequence[float | None] = (None,), seeds: Sequence[int] = (0,),
+    each: Mapping[str, Sequence[Any]] | None = None, store: str | Path | None = None, progress: Progress = SILENT,
+    **options: Any,
+) -> SweepReport:  # fmt: skip
+    """Unlearn by every combination and evaluate each; `each` has values of the algorithms' options. See
+    `unlearnkit.runs.sweep.sweep`."""
+    from unlearnkit.runs.sweep import Axes
+    from unlearnkit.runs.sweep import sweep as use_case
+
+    axes = Axes(algorithms, samplers, rates, seeds, each or {})
+    with _workplace(store, progress) as place:
+        return use_case(
+            place, axes=axes, model=str(model), forget=_spec(forget), retain=None if retain is None else _spec(retain),
+            **options,
         )  # fmt: skip
 
 
