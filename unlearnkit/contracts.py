@@ -560,18 +560,18 @@ class Aggregate(ABC):
 
 
 class Adapter(ABC):
-    """Trains a small addition to the weights instead of the weights (LoRA and its like). Subclass as a dataclass; fields
-    are the options.
+    """Trains a small addition to the weights instead of the weights (LoRA and its like). Subclass as a dataclass;
+    fields are the options.
 
-    The addition is put into the model itself, which stays the object and of the class that it was: whatever looks at its
-    configuration, its decoder blocks or its forward pass finds them where they were.
+    The addition is put into the model itself, which stays the object and of the class that it was: whatever looks at
+    its configuration, its decoder blocks or its forward pass finds them where they were.
     """
 
     source: ClassVar[str] = ""
     rate: ClassVar[float] = 1.0
     """Times the method's own learning rate, where no rate is given."""
     packages: ClassVar[tuple[str, ...]] = ()
-    """Distributions that decide a result besides the adapter's own code; their versions are part of a run's identity."""
+    """Distributions that decide a result besides the adapter's own code; their versions belong to a run's identity."""
     merge: bool = True
     """Whether a run writes a plain model, with the addition folded in, or the addition alone. An adapter may make it an
     option."""
@@ -581,21 +581,21 @@ class Adapter(ABC):
         """Put the addition into the model, with it alone trainable and the model's outputs as before.
 
         `trained` names the parameters that the algorithm would train; to others nothing is added. All randomness comes
-        from `seed`. Before anything is loaded it is called with a model without memory (device "meta") too, where options
-        that do not fit are found.
+        from `seed`. Before anything is loaded it is called with a model without memory (device "meta") too, where
+        options that do not fit are found.
 
         :raises BadInput: code "option", where the options do not fit the model or the algorithm.
         """
 
     @abstractmethod
     def folded(self, model: nn.Module) -> AbstractContextManager[None]:
-        """A plain model, with the addition folded into its weights, for as long as the block lasts; afterwards it is bit
-        for bit as before."""
+        """A plain model, with the addition folded into its weights, for as long as the block lasts; afterwards it is
+        bit for bit as before."""
 
     @abstractmethod
     def keep(self, model: nn.Module, folder: Path, *, base: Path, fingerprint: str) -> None:
-        """Write the addition alone, and which model it belongs to: the folder of that and its fingerprint. What reads it
-        back is the hook `load_model` of the same plugin."""
+        """Write the addition alone, and which model it belongs to: the folder of that and its fingerprint. What reads
+        it back is the hook `load_model` of the same plugin."""
 
 
 KINDS: dict[str, type] = {

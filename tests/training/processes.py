@@ -1,6 +1,6 @@
 """What `test_team` has several processes do: train every case, and leave the leader's weights behind.
 
-    torchrun --nproc-per-node 2 tests/training/processes.py SHARING FOLDER
+torchrun --nproc-per-node 2 tests/training/processes.py SHARING FOLDER
 """
 
 from __future__ import annotations

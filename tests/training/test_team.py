@@ -1,4 +1,4 @@
-"""Several processes against one: the same losses, gradients and weights, whatever the method and however it is shared."""
+"""Several processes against one: the same losses, gradients and weights, whatever the method and the way of sharing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 def _launch(sharing: str, folder: Path) -> None:
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(SCRIPT)]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: PLW1510 - what it said is shown
         [sys.executable, *command, sharing, str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True, capture_output=True,
         timeout=300,

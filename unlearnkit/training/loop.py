@@ -191,7 +191,7 @@ class Trainer:
                 return len(counted)
             return max(1, sum(max(0, n - term.skip) for n in counted))
 
-        def sweep(together: bool) -> Iterator[TrainingStep]:
+        def sweep(together: bool) -> Iterator[tuple[TrainingStep, float]]:
             reseed(self.plan.seed, "step", step)  # all sweeps of a step draw the same, so that they may be compared
             return (self._at(rows_of, together) for rows_of in micro)
 

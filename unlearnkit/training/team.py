@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from accelerate import PartialState
     from torch import Tensor, nn
 
+Thing = TypeVar("Thing")
 GONE = ("Connection closed by peer", "Connection reset by peer", "gloo/transport", "NCCL")
 """What the error of a process says whose peer has ended."""
 PATIENCE = timedelta(days=1)
@@ -38,9 +39,9 @@ class Team:
     size = 1
     sharded = False
 
-    def share(self, rows: Sequence[int]) -> Sequence[int]:
-        """This process's part of some rows."""
-        return rows[self.rank :: self.size]
+    def share(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """This process's part of some rows, or batches."""
+        return things[self.rank :: self.size]
 
     def shard(self, model: nn.Module) -> nn.Module:
         """The model as this process holds it."""
@@ -164,7 +165,7 @@ def piece(tensor: Tensor) -> Tensor:
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor  # type: ignore[no-any-return]
 
 
-def like(full: Tensor, model: Tensor) -> Tensor:
+def like(full: Tensor, model: Any) -> Tensor:
     """A whole tensor, cut and placed as another."""
     if not hasattr(model, "device_mesh"):
         return full.to(model.device, copy=True)
