@@ -69,8 +69,8 @@ def test_it_stops_where_the_target_is_reached_at_two_looks_in_a_row(target: floa
 
 
 def test_few_stop_below_their_target() -> None:
-    """Against what is known of simulated samples: the mean correlation with rankings by as many fresh draws. A rule that
-    is content with one look has 11 below here."""
+    """Against what is known of simulated samples: the mean correlation with rankings by as many fresh draws. A rule
+    that is content with one look has 11 below here."""
     below = 0
     for seed in range(40):
         draws, scorer = simulated(1.5, samples=40, seed=seed), MRD(draws="auto", reliability=0.9)
