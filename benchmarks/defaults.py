@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from samplers import Material
 
-RATES = (0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
-EPOCHS = (1, 2, 3, 5, 8)
+RATES = (0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
+EPOCHS = (2, 3, 4, 5, 6, 8)
 """After which a run is looked at."""
 FORGOTTEN, KEPT = 0.5, 0.8
 """Shares of the start: of the forget set's probability at most, of model utility at least."""

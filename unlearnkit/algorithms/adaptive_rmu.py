@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from unlearnkit.algorithms.rmu import Steering
 from unlearnkit.contracts import Step
@@ -25,8 +25,10 @@ class AdaptiveRMU(Steering):
     """
 
     source = "arXiv 2408.06223"
+    rate: ClassVar[float] = 0.5
+    epochs: ClassVar[int] = 8
 
-    alpha: float = option(1200.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
+    alpha: float = option(10.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     scale: float = option(5.0, "β, length of the steering vector as a multiple of the state's own", gt=0)
 
     @property

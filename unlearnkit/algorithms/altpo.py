@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.dpo import DPO
 
@@ -19,4 +20,5 @@ class AltPO(DPO):
     """
 
     source = "arXiv 2409.13474"
+    rate: ClassVar[float] = 0.25
     preferred = "forget:generated"

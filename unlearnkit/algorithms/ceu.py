@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import LabelLogits, Step, Term
@@ -22,12 +22,14 @@ class CEU(Balanced):
 
     t runs over the n label tokens y_t of the forget samples without the first ones of each, z_t are the logits they are
     predicted from, CE(q, p) = -Σ_v q_v log p_v in nats, and the target q is a constant of the step (arXiv 2503.01224).
-    Its gradient does not grow without bound as gradient ascent's does.
+    Its gradient does not grow without bound as gradient ascent's does. The paper has no retain term (`alpha=0`); without
+    one a small model lost what it was to keep.
     """
 
     source = "arXiv 2503.01224"
+    rate: ClassVar[float] = 0.016
+    epochs: ClassVar[int] = 6
 
-    alpha: float = option(0.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     ignore_first_n_answer_tokens: int = option(1, "label tokens at the start of each answer that are left alone", ge=0)
 
     def forget(self, step: Step) -> Term:

@@ -25,6 +25,8 @@ class DPO(Balanced):
     """
 
     source = "arXiv 2305.18290"
+    rate: ClassVar[float] = 0.25
+    epochs: ClassVar[int] = 8
     preferred: ClassVar[str] = "forget:refusal"
     """The set that holds y'."""
 

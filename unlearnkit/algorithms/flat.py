@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import LabelScores, Step, Term
@@ -37,13 +37,13 @@ class FLAT(Balanced):
         js       g*(v) = log 2 - log(1 + e^-v)    f*(u) = -log(2 - e^u)
         pearson  g*(v) = v                        f*(u) = u² / 4 + u
 
-    The authors' code divides by the padded length instead of the label tokens. Neither retain samples nor a reference
-    are needed, so the retain term has no weight unless it is given one.
+    The authors' code divides by the padded length instead of the label tokens. They need no retain samples (`alpha=0`);
+    without a retain term a small model lost what it was to keep.
     """
 
     source = "arXiv 2410.11143"
+    rate: ClassVar[float] = 0.06
 
-    alpha: float = option(0.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     divergence: Literal["kl", "tv", "js", "pearson"] = option("kl", "the f-divergence")
 
     @property

@@ -20,6 +20,7 @@ class GA(Algorithm):
     """
 
     source = "arXiv 2210.01504"
+    rate: ClassVar[float] = 0.03
     recommended_sampler: ClassVar[str] = "active"
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -19,6 +20,7 @@ class IDK(Balanced):
     """
 
     source = "arXiv 2401.06121"
+    rate: ClassVar[float] = 0.25
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Weighed, retained
 from unlearnkit.contracts import Step, Term
@@ -21,7 +22,10 @@ class IDKAP(Weighed):
     """
 
     source = "arXiv 2410.08109"
+    rate: ClassVar[float] = 0.13
+    epochs: ClassVar[int] = 6
 
+    alpha: float = option(2.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     beta: float = option(0.1, "inverse temperature of the retain term, 1/nats: larger lets go sooner", gt=0)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from unlearnkit.algorithms.balance import Weighed, retained
 from unlearnkit.contracts import Step, Term
@@ -27,6 +27,8 @@ class JensUn(Weighed):
     """
 
     source = "arXiv 2509.02820"
+    rate: ClassVar[float] = 0.25
+    epochs: ClassVar[int] = 8
 
     @property
     def reads(self) -> tuple[str, ...]:

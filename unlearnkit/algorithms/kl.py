@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from unlearnkit.algorithms.graddiff import GradDiff
 from unlearnkit.options import option
@@ -20,6 +20,8 @@ class KL(GradDiff):
     """
 
     source = "arXiv 2401.06121"
+    rate: ClassVar[float] = 0.06
+    epochs: ClassVar[int] = 3
 
     retain: Literal["nll", "kl"] = option(
         "kl", "what keeps the retain samples: nll, their own answers, or kl, what the starting model says of them"

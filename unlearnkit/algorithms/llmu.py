@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -22,6 +22,7 @@ class LLMU(Balanced):
     """
 
     source = "arXiv 2310.10683"
+    rate: ClassVar[float] = 0.06
 
     gamma: float = option(0.5, "weight of the forget term", gt=0)
     retain: Literal["nll", "kl"] = option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -22,6 +23,7 @@ class ME(Balanced):
     """
 
     source = "arXiv 2410.08109"
+    rate: ClassVar[float] = 0.06
 
     gamma: float = option(0.1, "weight of the forget term", gt=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -20,6 +21,7 @@ class NPO(Balanced):
     """
 
     source = "arXiv 2404.05868"
+    rate: ClassVar[float] = 0.03
     anchors = ("forget",)
 
     beta: float = option(0.1, "inverse temperature, 1/nats: larger stops pushing sooner", gt=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from unlearnkit.algorithms.balance import retained
 from unlearnkit.contracts import Algorithm, Step, Term
@@ -29,8 +29,10 @@ class PDU(Algorithm):
     """
 
     source = "arXiv 2506.05314"
+    rate: ClassVar[float] = 0.03
+    epochs: ClassVar[int] = 4
 
-    gamma: float = option(1.0, "weight of the forget term", gt=0)
+    gamma: float = option(0.01, "weight of the forget term, which is a square of logits", gt=0)
     alpha: float = option(1.0, "the dual variable at first: weight of the retain term", ge=0)
     retain_loss_eps: float | None = option(
         None, "bound on the retain term, nats per token; none: from `tolerance`", gt=0

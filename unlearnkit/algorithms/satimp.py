@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -21,8 +22,9 @@ class SatImp(Balanced):
     """
 
     source = "arXiv 2505.11953"
+    rate: ClassVar[float] = 0.25
 
-    gamma: float = option(0.1, "weight of the forget term", gt=0)
+    gamma: float = option(1.0, "weight of the forget term", gt=0)
     beta1: float = option(5.0, "power of a token's probability in its weight", ge=0)
     beta2: float = option(1.0, "power of the probability's complement in the weight", ge=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -20,6 +21,7 @@ class SimNPO(Balanced):
     """
 
     source = "arXiv 2410.07163"
+    rate: ClassVar[float] = 0.25
 
     gamma: float = option(0.125, "weight of the forget term", gt=0)
     beta: float = option(4.5, "inverse temperature, tokens per nat: larger stops pushing sooner", gt=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -22,6 +23,8 @@ class TaskVector(Balanced):
     """
 
     source = "arXiv 2212.04089"
+    rate: ClassVar[float] = 0.2
+    epochs: ClassVar[int] = 3
 
     alpha: float = option(0.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     scale: float = option(1.0, "λ, how much of the vector is taken away", gt=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -18,12 +19,13 @@ class UNDIAL(Balanced):
     t runs over the n label tokens y_t of the forget samples, z_t are the logits they are predicted from, z_t^ref the
     starting model's, e_y the unit vector of a token, CE(q, p) = -Σ_v q_v log p_v in nats (arXiv 2402.10052).
     OpenUnlearning averages over prompt and padding too, whose label of -100 lowers a logit near the vocabulary's
-    end; here label tokens alone count, as in the paper.
+    end; here label tokens alone count, as in the paper. The paper has no retain term (`alpha=0`); without one a small
+    model lost what it was to keep.
     """
 
     source = "arXiv 2402.10052"
+    rate: ClassVar[float] = 0.03
 
-    alpha: float = option(0.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     beta: float = option(10.0, "how far the label's logit is lowered, nats", gt=0)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from unlearnkit.algorithms.balance import Balanced
 from unlearnkit.contracts import Step, Term
@@ -21,6 +22,7 @@ class WGA(Balanced):
     """
 
     source = "arXiv 2502.19301"
+    rate: ClassVar[float] = 0.06
 
     beta: float = option(1.0, "power of a token's probability in its weight; at 0 it is plain gradient ascent", ge=0)
 
