@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -113,14 +113,17 @@ class Bench:
         print(f"threads: {args.threads}, so {self.kind}; medians of {args.steps} steps")
         found = {name: Parts(self.clock) for name in args.methods}
         whole = Parts(self.clock)
-        for name in args.methods:  # one at a time in memory, each beside the GradDiff of its own turn
-            self.turns(name, found[name])
-        self.turns("graddiff", whole, every_logit=True)
+        turns = [Turn(self, name, parts) for name, parts in found.items()]
+        turns.append(Turn(self, "graddiff", whole, every_logit=True))
+        for _ in range(args.steps):  # step by step, so that what else the machine does falls on all alike
+            for turn in turns:
+                turn.take()
         heading("a step, and its parts")
-        print("  method         step  forward backward clip+rest optimiser  tokens/s  × graddiff")
-        base = found["graddiff"].step
+        print("  method         step  forward backward clip+rest optimiser  tokens/s  × graddiff  (its tokens)")
+        base, read = found["graddiff"].step, found["graddiff"].median("tokens")
         for name, parts in found.items():
-            print(f"  {name:<12}{parts.line()}  {parts.step / base:9.3f}", flush=True)
+            share = parts.median("tokens") / read
+            print(f"  {name:<12}{parts.line()}  {parts.step / base:9.3f}  {share:12.3f}", flush=True)
         heading("targets")
         for name, most in AT_MOST.items():
             if name in found:
@@ -135,16 +138,6 @@ class Bench:
         if "npo" in peaks:
             verdict("npo's memory, times GradDiff's", peaks["npo"] / peaks["graddiff"], AT_MOST["npo"])
 
-    def turns(self, name: str, parts: Parts, *, every_logit: bool = False) -> None:
-        trainer = self.trainer(name)
-        steps = trainer.steps()
-        with mock.patch.object(step, "_Pass", EveryLogit) if every_logit else ExitStack():
-            next(steps)  # makes the optimiser's tensors
-            for _ in range(self.args.steps):
-                tokens = self.tokens(trainer, trainer.done)
-                with parts.watching(tokens):
-                    next(steps)
-
     def in_process(self, name: str) -> float:
         command = [sys.executable, __file__, "--memory", name, "--batch-size", str(self.args.batch_size)]
         command += ["--threads", str(self.args.threads), "--forget", self.args.forget, "--retain", self.args.retain]
@@ -156,6 +149,25 @@ class Bench:
         for _ in range(3):
             next(steps)
         print(status("VmHWM") - self.libraries)
+
+
+class Turn:
+    """A method's steps, one when asked."""
+
+    def __init__(self, bench: Bench, name: str, parts: Parts, *, every_logit: bool = False) -> None:
+        self._bench, self._parts, self._every_logit = bench, parts, every_logit
+        self._trainer = bench.trainer(name)
+        self._steps = self._trainer.steps()
+        with self._passes():
+            next(self._steps)  # makes the optimiser's tensors
+
+    def take(self) -> None:
+        tokens = self._bench.tokens(self._trainer, self._trainer.done)
+        with self._passes(), self._parts.watching(tokens):
+            next(self._steps)
+
+    def _passes(self) -> Any:
+        return mock.patch.object(step, "_Pass", EveryLogit) if self._every_logit else nullcontext()
 
 
 class EveryLogit:

@@ -95,11 +95,11 @@ def test_a_sample_means_the_same_in_any_company_and_under_any_padding(algorithm:
         (WGA(), [7]),
         (WGA(alpha=0.0), [4]),
         (SatImp(), [7]),
-        (CEU(), [4]),
+        (CEU(alpha=0.0), [4]),
         (ME(), [7]),
-        (UNDIAL(), [4, 4]),
-        (UNDIAL(alpha=1.0), [7, 4]),
-        (FLAT(), [8]),
+        (UNDIAL(alpha=0.0), [4, 4]),
+        (UNDIAL(), [7, 4]),
+        (FLAT(alpha=0.0), [8]),
         (PDU(), [7]),
     ],
     ids=repr,
@@ -132,7 +132,7 @@ def test_a_certain_token_pushes_nothing_that_is_not_finite():
 
 def test_ceu_leaves_alone_an_answer_that_is_no_longer_than_what_it_skips():
     long, short = Encoded((3, 5, 7, 9, 11), 2), Encoded((3, 5, 7, 9), 3)
-    algorithm = CEU(ignore_first_n_answer_tokens=1)
+    algorithm = CEU(ignore_first_n_answer_tokens=1, alpha=0.0)
     model = llama(0, layers=1)
     both = step(algorithm, model, model, {"forget": [long, short]})
     one = step(algorithm, model, model, {"forget": [long]})

@@ -158,9 +158,9 @@ class TestUNDIAL(AlgorithmContract):
     plugin = UNDIAL
 
 
-class TestUNDIALWithRetain(AlgorithmContract):
+class TestUNDIALWithoutRetain(AlgorithmContract):
     plugin = UNDIAL
-    options: ClassVar = {"alpha": 1.0}
+    options: ClassVar = {"alpha": 0.0}
 
 
 class TestFLAT(AlgorithmContract):

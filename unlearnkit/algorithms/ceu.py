@@ -22,8 +22,8 @@ class CEU(Balanced):
 
     t runs over the n label tokens y_t of the forget samples without the first ones of each, z_t are the logits they are
     predicted from, CE(q, p) = -Σ_v q_v log p_v in nats, and the target q is a constant of the step (arXiv 2503.01224).
-    Its gradient does not grow without bound as gradient ascent's does. The paper has no retain term (`alpha=0`); without
-    one a small model lost what it was to keep.
+    Its gradient does not grow without bound as gradient ascent's does. The paper has no retain term (`alpha=0`);
+    without one a small model lost what it was to keep.
     """
 
     source = "arXiv 2503.01224"
