@@ -157,11 +157,14 @@ class Turn:
     def __init__(self, bench: Bench, name: str, parts: Parts, *, every_logit: bool = False) -> None:
         self._bench, self._parts, self._every_logit = bench, parts, every_logit
         self._trainer = bench.trainer(name)
+        self._trained = {name for name, p in bench.model.named_parameters() if p.requires_grad}
         self._steps = self._trainer.steps()
         with self._passes():
             next(self._steps)  # makes the optimiser's tensors
 
     def take(self) -> None:
+        for name, parameter in self._bench.model.named_parameters():
+            parameter.requires_grad_(name in self._trained)
         tokens = self._bench.tokens(self._trainer, self._trainer.done)
         with self._passes(), self._parts.watching(tokens):
             next(self._steps)
