@@ -251,6 +251,7 @@ def watched(model: str, forget_file: Path, retain_file: Path) -> Job:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_at_the_same_step_in_the_same_bits(watched: Job, new_desk: NewDesk):
     undisturbed, desk = new_desk("undisturbed"), new_desk("killed")
     expected = whole(watched, undisturbed).result

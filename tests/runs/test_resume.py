@@ -93,6 +93,7 @@ def test_resume_goes_on_as_the_command_would(event: str, unlearning: Job, unlear
     assert unlearning.result(desk) == unlearned.result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", ["order", "optimizer"])
 def test_the_control_without_what_resume_rests_on(mutation: str, unlearning: Job, unlearned: Whole, new_desk: NewDesk):
     """A run without the one property is no different while nobody kills it, and different when somebody does."""
@@ -107,6 +108,7 @@ def test_the_control_without_what_resume_rests_on(mutation: str, unlearning: Job
     assert model != unlearned.result["files"]["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_is_known_after_a_kill(stopping: Job, new_desk: NewDesk):
     """A sampler that draws what is not forgotten draws the same, but for the control, which has to find out anew."""
     undisturbed = whole(stopping, new_desk("undisturbed")).result

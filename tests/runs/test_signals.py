@@ -40,6 +40,7 @@ def test_a_signal_ends_training_after_the_step(number: int, unlearning: Job, unl
     assert unlearning.result(desk) == unlearned.result
 
 
+@pytest.mark.slow
 def test_scoring_ends_at_once_within_training_too(unlearning: Job, unlearned: Whole, new_desk: NewDesk):
     desk = new_desk("stopped")
     command = desk.start(*unlearning.args, pause="run score")
@@ -52,6 +53,7 @@ def test_scoring_ends_at_once_within_training_too(unlearning: Job, unlearned: Wh
     assert unlearning.result(desk) == unlearned.result
 
 
+@pytest.mark.slow
 def test_score_ends_at_once(scoring: Job, scored: Whole, new_desk: NewDesk):
     desk = new_desk("stopped")
     command = desk.start(*scoring.args, pause="run score")
@@ -62,6 +64,7 @@ def test_score_ends_at_once(scoring: Job, scored: Whole, new_desk: NewDesk):
     assert scoring.result(desk) == scored.result
 
 
+@pytest.mark.slow
 def test_a_second_signal_does_not_wait_for_the_step(unlearning: Job, new_desk: NewDesk):
     desk = new_desk("stopped")
     command = desk.start(*unlearning.args, pause="step 3")
@@ -72,6 +75,7 @@ def test_a_second_signal_does_not_wait_for_the_step(unlearning: Job, new_desk: N
     stopped(desk, command)
 
 
+@pytest.mark.slow
 def test_the_same_command_twice_at_once(unlearning: Job, unlearned: Whole, new_desk: NewDesk):
     desk = new_desk("twice")
     first = desk.start(*unlearning.args, pause="step 3")

@@ -37,6 +37,7 @@ def run(place: Workplace, model: str, forget: DataSpec, retain: DataSpec) -> Cal
 Run = Callable[..., SweepReport]
 
 
+@pytest.mark.slow
 def test_it_finds_what_the_runs_find_one_by_one(
     run: Run, place: Workplace, model: str, forget: DataSpec, retain: DataSpec, tmp_path: Path
 ):
@@ -63,6 +64,7 @@ def test_it_finds_what_the_runs_find_one_by_one(
         assert "forget_quality" not in average.values, "undefined in all"
 
 
+@pytest.mark.slow
 def test_what_is_there_is_read_and_a_wider_one_does_what_is_new(
     run: Run, place: Workplace, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):

@@ -336,7 +336,7 @@ def test_npo_has_no_second_model_and_reads_its_reference_the_second_time(
     trained = [shape for training, shape in forwards if training]
     assert len(loads) == 1, "one model"
     assert [shape[0] for shape in evaluated] == [1] * 8, "anchors of the forget set, one by one"
-    assert [shape[0] for shape in trained] == [8] * 4, "4 steps of a forget and a retain batch in one pass"
+    assert sum(shape[0] for shape in trained) == 4 * 8, "4 steps of a forget and a retain batch"
     forwards.clear()
     unlearn(place, **asked, options={"beta": 0.5})
     assert [shape for training, shape in forwards if shape and not training] == [], "anchors come from the store"
