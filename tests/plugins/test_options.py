@@ -195,7 +195,7 @@ def test_an_unknown_option_suggests_the_nearest():
 def test_an_unknown_option_far_from_all_lists_them():
     with pytest.raises(BadInput) as caught:
         FOUND.build("algorithm", "npo", {"zzz": "1"})
-    assert caught.value.hint == "its options: gamma, alpha, beta"
+    assert caught.value.hint == "its options: gamma, alpha, retain, beta"
     with pytest.raises(BadInput) as caught:
         FOUND.build("algorithm", "ga", {"zzz": "1"})
     assert caught.value.hint == "it takes none"

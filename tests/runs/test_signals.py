@@ -21,7 +21,9 @@ def stopped(desk: Desk, command: Running) -> str:
     return run.id
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGUSR1))]
+)
 def test_a_signal_ends_training_after_the_step(number: int, unlearning: Job, unlearned: Whole, new_desk: NewDesk):
     desk = new_desk("stopped")
     command = desk.start(*unlearning.args, pause="step 3")
