@@ -75,6 +75,7 @@ def run(book: Book, measuring: Callable[[Sequence[Unit]], Generator[Measured]], 
     return book.blocks
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def alone() -> Blocks:
     """What one process gives that is not disturbed."""
