@@ -75,7 +75,6 @@ def run(book: Book, measuring: Callable[[Sequence[Unit]], Generator[Measured]], 
     return book.blocks
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def alone() -> Blocks:
     """What one process gives that is not disturbed."""
@@ -84,6 +83,7 @@ def alone() -> Blocks:
         return run(Book(scorer), here(scorer, bench))
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bits(alone: Blocks, context: Any):
     scorer = MRD(draws=DRAWS)
     for workers in (2, 3):
