@@ -85,7 +85,9 @@ class Trainer:
         if self.plan.precision == "bf16":
             self.model.to(torch.bfloat16)
         if self.plan.recompute:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+            model: Any = self.model
+            newest = getattr(model, "activation_checkpointing_enable", None)  # transformers' newer name for it
+            (newest or model.gradient_checkpointing_enable)({"use_reentrant": False})
         mark_trained(self.model, self.algorithm, self.name, self.adapter, derive(self.plan.seed, "adapter"))
         self._start = self._starting() if self.algorithm.reads_reference else None
         self._skeleton = copy.deepcopy(self.model).to("meta") if self.team.sharded else None
