@@ -30,7 +30,7 @@ def checked_terms(algorithm: str, losses: object, step: Step) -> dict[str, Term]
         if name not in batches:
             raise _breach(f"algorithm {algorithm} returned a term {name!r}", f"only {' and '.join(batches)}")
         term = loss if isinstance(loss, Term) else Term(loss)
-        if flaw := _flaw(term, batches[name]):
+        if flaw := _flaw(term, batches[name], step):
             raise _breach(f"algorithm {algorithm}: the {name} term {flaw[0]}", flaw[1])
         terms[name] = term
     return terms
@@ -68,8 +68,12 @@ def checked_order(name: str, order: object, pool: Pool, *, may_end: bool = False
     return order.astype(np.int64)
 
 
-def _flaw(term: Term, batch: Batch) -> tuple[str, str] | None:
+def _flaw(term: Term, batch: Batch, step: Step) -> tuple[str, str] | None:
     """What is wrong with a term, and what is expected instead."""
+    if term.over is not None:
+        step.batch(term.over)  # which says what is wrong
+    if isinstance(term.skip, bool) or not isinstance(term.skip, int) or term.skip < 0:
+        return f"skips {term.skip!r} tokens", "a whole number ≥ 0"
     if term.per not in ("sample", "token"):
         return f"is per {term.per!r}", 'per="sample" or per="token"'
     weight = term.weight

@@ -194,6 +194,9 @@ class Algorithm(ABC):
     """Learning rate times the model's width (hidden size), where no rate is given. With Adam the rate that suits falls
     as the width grows (arXiv 2203.03466), so one number serves models of different sizes."""
 
+    whole_only: ClassVar[bool] = False
+    """Whether it cannot train a model in pieces, nor one whose activations are computed again."""
+
     epochs: ClassVar[int] = 5
     """Passes over the forget set, where no length is given."""
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -91,17 +92,29 @@ def test_a_way_to_share_is_refused_to_one_process(cli, tiny_model_dir: Path, for
     assert not Path("unlearnkit.db").exists()
 
 
-def test_adafactor_is_refused_for_a_model_in_pieces(monkeypatch: pytest.MonkeyPatch):
+def test_what_cannot_be_done_to_a_shared_model_is_refused(monkeypatch: pytest.MonkeyPatch):
+    from unlearnkit.algorithms.graddiff import GradDiff
+    from unlearnkit.algorithms.task_vector import TaskVector
     from unlearnkit.errors import BadInput
     from unlearnkit.runs.following import check_shared
+    from unlearnkit.runs.training import Schedule
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.settings import Settings
 
+    def check(parallel: str | None, method: type = GradDiff, **asked: Any) -> None:
+        plan = Schedule(**asked).plan(8, lr=1e-4, epochs=1)
+        check_shared(Workplace(Settings(parallel=parallel)), plan, method.whole_only, "it")
+
+    check(None, TaskVector)
+    with pytest.raises(BadInput, match="gradient-checkpointing"):
+        check(None, TaskVector, gradient_checkpointing=True)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    check_shared(Workplace(Settings(parallel="ddp")), "adafactor")
-    check_shared(Workplace(Settings(parallel="fsdp2")), "adamw")
+    check("ddp", TaskVector, optimizer="adafactor")
+    check("fsdp2")
     with pytest.raises(BadInput, match="model in pieces"):
-        check_shared(Workplace(Settings(parallel="fsdp2")), "adafactor")
+        check("fsdp2", optimizer="adafactor")
+    with pytest.raises(BadInput, match="model in pieces"):
+        check("fsdp2", TaskVector)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")  # what `accelerate launch --use_fsdp` says
     with pytest.raises(BadInput, match="model in pieces"):
-        check_shared(Workplace(Settings()), "adafactor")
+        check(None, optimizer="adafactor")

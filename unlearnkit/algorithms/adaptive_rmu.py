@@ -25,7 +25,7 @@ class AdaptiveRMU(Steering):
     """
 
     source = "arXiv 2408.06223"
-    rate: ClassVar[float] = 0.5
+    rate: ClassVar[float] = 0.512
     epochs: ClassVar[int] = 8
 
     alpha: float = option(10.0, "weight of the retain term; at 0 no retain samples are read", ge=0)

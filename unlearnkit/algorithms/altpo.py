@@ -20,5 +20,5 @@ class AltPO(DPO):
     """
 
     source = "arXiv 2409.13474"
-    rate: ClassVar[float] = 0.25
+    rate: ClassVar[float] = 0.256
     preferred = "forget:generated"

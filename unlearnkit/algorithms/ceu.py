@@ -27,8 +27,8 @@ class CEU(Balanced):
     """
 
     source = "arXiv 2503.01224"
-    rate: ClassVar[float] = 0.016
-    epochs: ClassVar[int] = 6
+    rate: ClassVar[float] = 0.032
+    epochs: ClassVar[int] = 3
 
     ignore_first_n_answer_tokens: int = option(1, "label tokens at the start of each answer that are left alone", ge=0)
 

@@ -22,11 +22,12 @@ class DPO(Balanced):
     nll is summed over an answer's label tokens, nll^ref the same under the starting weights, in nats; y'_i is a
     sentence that declines to answer (arXiv 2305.18290, equation 7; for unlearning arXiv 2401.06121 and, with the
     factor 2, arXiv 2404.05868). At the starting weights it is (2/β) log 2.
+    The term vanishes once declining is preferred, while the answer may stay likely: watch forget.nll, not the term.
     """
 
     source = "arXiv 2305.18290"
-    rate: ClassVar[float] = 0.25
-    epochs: ClassVar[int] = 8
+    rate: ClassVar[float] = 0.512
+    epochs: ClassVar[int] = 4
     preferred: ClassVar[str] = "forget:refusal"
     """The set that holds y'."""
 

@@ -42,7 +42,8 @@ class FLAT(Balanced):
     """
 
     source = "arXiv 2410.11143"
-    rate: ClassVar[float] = 0.06
+    rate: ClassVar[float] = 0.128
+    epochs: ClassVar[int] = 4
 
     divergence: Literal["kl", "tv", "js", "pearson"] = option("kl", "the f-divergence")
 

@@ -16,11 +16,12 @@ class GA(Algorithm):
         L = -Σ_i nll_i / Σ_i n_i
 
     nll_i is the summed negative log-likelihood of sample i's n_i label tokens, in nats (arXiv 2210.01504).
-    Nothing holds it back: without an early stop the model falls apart.
+    Nothing holds it back: no learning rate forgets much and keeps the rest, so stop it early with --until and --keep.
     """
 
     source = "arXiv 2210.01504"
-    rate: ClassVar[float] = 0.03
+    rate: ClassVar[float] = 0.016
+    epochs: ClassVar[int] = 8
     recommended_sampler: ClassVar[str] = "active"
 
     @property

@@ -21,8 +21,8 @@ class GradDiff(Balanced):
     """
 
     source = "arXiv 2203.12817"
-    rate: ClassVar[float] = 0.06
-    epochs: ClassVar[int] = 4
+    rate: ClassVar[float] = 0.128
+    epochs: ClassVar[int] = 2
     recommended_sampler: ClassVar[str] = "active"
 
     def forget(self, step: Step) -> Term:

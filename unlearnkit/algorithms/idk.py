@@ -20,7 +20,8 @@ class IDK(Balanced):
     """
 
     source = "arXiv 2401.06121"
-    rate: ClassVar[float] = 0.25
+    rate: ClassVar[float] = 0.128
+    epochs: ClassVar[int] = 6
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -22,8 +22,7 @@ class IDKAP(Weighed):
     """
 
     source = "arXiv 2410.08109"
-    rate: ClassVar[float] = 0.13
-    epochs: ClassVar[int] = 6
+    rate: ClassVar[float] = 0.128
 
     alpha: float = option(2.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     beta: float = option(0.1, "inverse temperature of the retain term, 1/nats: larger lets go sooner", gt=0)

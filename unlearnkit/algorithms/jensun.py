@@ -24,11 +24,13 @@ class JensUn(Weighed):
     n_j label tokens of every retain sample; in nats, at most log 2 each (arXiv 2509.02820, whose code sets a refusal's
     tokens against the places of the forget answer's; here the refusal is read as it would be said). Of a one-hot
     distribution the divergence depends on p = p_θ(y'_t) alone: JS = log 2 + ½ [p log p - (1 + p) log(1 + p)].
+    Learning to decline is not forgetting: on a small model no learning rate halved the answers' own probability and
+    kept model utility.
     """
 
     source = "arXiv 2509.02820"
-    rate: ClassVar[float] = 0.25
-    epochs: ClassVar[int] = 8
+    rate: ClassVar[float] = 0.256
+    epochs: ClassVar[int] = 6
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class KL(GradDiff):
     """
 
     source = "arXiv 2401.06121"
-    rate: ClassVar[float] = 0.06
+    rate: ClassVar[float] = 0.064
     epochs: ClassVar[int] = 3
 
     retain: Literal["nll", "kl"] = option(

@@ -22,7 +22,8 @@ class LLMU(Balanced):
     """
 
     source = "arXiv 2310.10683"
-    rate: ClassVar[float] = 0.06
+    rate: ClassVar[float] = 0.128
+    epochs: ClassVar[int] = 4
 
     gamma: float = option(0.5, "weight of the forget term", gt=0)
     retain: Literal["nll", "kl"] = option(

@@ -23,7 +23,8 @@ class ME(Balanced):
     """
 
     source = "arXiv 2410.08109"
-    rate: ClassVar[float] = 0.06
+    rate: ClassVar[float] = 0.128
+    epochs: ClassVar[int] = 2
 
     gamma: float = option(0.1, "weight of the forget term", gt=0)
 

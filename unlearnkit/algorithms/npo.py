@@ -21,7 +21,7 @@ class NPO(Balanced):
     """
 
     source = "arXiv 2404.05868"
-    rate: ClassVar[float] = 0.03
+    rate: ClassVar[float] = 0.032
     anchors = ("forget",)
 
     beta: float = option(0.1, "inverse temperature, 1/nats: larger stops pushing sooner", gt=0)

@@ -29,8 +29,7 @@ class PDU(Algorithm):
     """
 
     source = "arXiv 2506.05314"
-    rate: ClassVar[float] = 0.03
-    epochs: ClassVar[int] = 4
+    rate: ClassVar[float] = 0.032
 
     gamma: float = option(0.01, "weight of the forget term, which is a square of logits", gt=0)
     alpha: float = option(1.0, "the dual variable at first: weight of the retain term", ge=0)

@@ -26,7 +26,7 @@ class Steering(Weighed):
     Blocks above the layer do not run, and a few matrices below it are all that is trained.
     """
 
-    alpha: float = option(1.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
+    alpha: float = option(4.0, "weight of the retain term; at 0 no retain samples are read", ge=0)
     layer: int | Literal["auto"] = option(
         "auto", "decoder block behind which states are steered, from 0; auto: 7, or a shallow model's middle", ge=0
     )
@@ -97,8 +97,8 @@ class RMU(Steering):
     """
 
     source = "arXiv 2403.03218"
-    rate: ClassVar[float] = 0.25
-    epochs: ClassVar[int] = 6
+    rate: ClassVar[float] = 0.512
+    epochs: ClassVar[int] = 8
 
     steering_coeff: float = option(20.0, "c, length of the vector that forget samples are steered to", gt=0)
 

@@ -22,7 +22,8 @@ class SatImp(Balanced):
     """
 
     source = "arXiv 2505.11953"
-    rate: ClassVar[float] = 0.25
+    rate: ClassVar[float] = 0.256
+    epochs: ClassVar[int] = 8
 
     gamma: float = option(1.0, "weight of the forget term", gt=0)
     beta1: float = option(5.0, "power of a token's probability in its weight", ge=0)

@@ -21,7 +21,7 @@ class SimNPO(Balanced):
     """
 
     source = "arXiv 2410.07163"
-    rate: ClassVar[float] = 0.25
+    rate: ClassVar[float] = 0.256
 
     gamma: float = option(0.125, "weight of the forget term", gt=0)
     beta: float = option(4.5, "inverse temperature, tokens per nat: larger stops pushing sooner", gt=0)

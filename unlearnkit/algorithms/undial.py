@@ -24,7 +24,7 @@ class UNDIAL(Balanced):
     """
 
     source = "arXiv 2402.10052"
-    rate: ClassVar[float] = 0.03
+    rate: ClassVar[float] = 0.064
 
     beta: float = option(10.0, "how far the label's logit is lowered, nats", gt=0)
 

@@ -22,7 +22,8 @@ class WGA(Balanced):
     """
 
     source = "arXiv 2502.19301"
-    rate: ClassVar[float] = 0.06
+    rate: ClassVar[float] = 0.128
+    epochs: ClassVar[int] = 4
 
     beta: float = option(1.0, "power of a token's probability in its weight; at 0 it is plain gradient ascent", ge=0)
 

@@ -21,22 +21,24 @@ def unlearning_card(run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
         "forget set below. What was forgotten, and what else was lost, is for an evaluation to say."
     )
     chosen = {f"sampler {key}": value for key, value in run.config["request"]["sampler_options"].items()}
-    options = {**run.config["options"], "sampler": run.config["sampler"], **chosen, **_adapter(run)}
+    options = {**run.config["options"], "sampler": run.config["sampler"], **chosen, **_addition(run, "wrapper"),
+        **_addition(run, "adapter"),
+    }  # fmt: skip
     return _card("Unlearned model", ["unlearning", "unlearnkit"], intro, run, inputs, options, ending)
 
 
 def finetuning_card(run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
     """Card of a fine-tuned model."""
     intro = f"`{inputs.model.label}` fine-tuned on the answers of the data set below."
-    return _card("Fine-tuned model", ["unlearnkit"], intro, run, inputs, _adapter(run), ending)
+    return _card("Fine-tuned model", ["unlearnkit"], intro, run, inputs, _addition(run, "adapter"), ending)
 
 
-def _adapter(run: Run) -> dict[str, Any]:
-    """The adapter that was trained in the place of the weights, where one was."""
-    if "adapter" not in run.config:
+def _addition(run: Run, kind: str) -> dict[str, Any]:
+    """The wrapper or the adapter, and its options, where there was one."""
+    if kind not in run.config:
         return {}
-    options = {f"adapter {key}": value for key, value in run.config["adapter_options"].items()}
-    return {"adapter": run.config["adapter"], **options}
+    options = {f"{kind} {key}": value for key, value in run.config[f"{kind}_options"].items()}
+    return {kind: run.config[kind], **options}
 
 
 def _library(run: Run, inputs: Inputs) -> list[str]:

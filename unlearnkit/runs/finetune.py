@@ -53,7 +53,7 @@ def finetune(
     now = place.environment()
     encoded = [item for role in inputs.sets for item in inputs.encoded[role]]
     plan = schedule.plan(len(encoded), lr=DEFAULT_LR * addition.rate, epochs=DEFAULT_EPOCHS)
-    check_shared(place, plan.optimizer)
+    check_shared(place, plan, False, "finetune")
     fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
     determines = {
         "kit": [__version__, training.VERSION],

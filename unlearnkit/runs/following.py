@@ -19,6 +19,7 @@ from unlearnkit.training.words import sharing
 
 if TYPE_CHECKING:
     from unlearnkit.models import ModelSource
+    from unlearnkit.training.plan import TrainingPlan
 
 
 @contextmanager
@@ -33,13 +34,18 @@ def leading(place: Workplace) -> Iterator[None]:
             place.team.leave()
 
 
-def check_shared(place: Workplace, optimizer: str) -> None:
-    """See that an optimiser can update a model that is shared as this one is.
+def check_shared(place: Workplace, plan: TrainingPlan, whole_only: bool, name: str) -> None:
+    """See that a model which is shared as this one is can be trained so, by a method that may need it whole.
 
     Raises:
-        BadInput: code `processes`.
+        BadInput: code `processes`, or `usage` for a method that cannot have activations computed again.
     """
-    if optimizer == "adafactor" and sharing(place.settings.parallel) == "fsdp2":
+    in_pieces = sharing(place.settings.parallel) == "fsdp2"
+    if whole_only and in_pieces:
+        raise BadInput(f"{name} cannot train a model in pieces", hint="--parallel ddp", code="processes")
+    if whole_only and plan.recompute:
+        raise BadInput(f"{name} cannot train with --gradient-checkpointing", hint="leave it out", code="usage")
+    if plan.optimizer == "adafactor" and in_pieces:
         raise BadInput(
             "torch's adafactor cannot update a model in pieces",
             hint="--parallel ddp, or --optimizer adamw",

@@ -5,6 +5,7 @@ Scores are measured when the epoch comes that they are for, and read when it com
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -111,13 +112,18 @@ class Orders:
         """Score the forget set under the weights as they are; the run that holds the scores."""
         model = self.model()
         with measurable(model, self.adapter):
-            return self._scores(model, needs, epoch)
+            # Scorers work in float32; rounded weights are another model than the one that was named.
+            return self._scores(copy.deepcopy(model).float() if self._rounded else model, needs, epoch)
+
+    @property
+    def _rounded(self) -> bool:
+        return self.plan.precision == "bf16"
 
     def _scores(self, model: nn.Module, needs: ScoreRequest, epoch: int) -> str:
         place = self.place
         scorer = self._scorer(needs)
         unique = self.inputs.unique("forget", *scorer.sets)
-        started = epoch == 0
+        started = epoch == 0 and not self._rounded
         task = scores.ScoreTask(
             weights=self.inputs.model.fingerprint if started else weights_fingerprint(model),
             load=lambda: model,

@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from unlearnkit.data.samples import DataSpec
-from unlearnkit.errors import Interrupted, UnlearnkitError
+from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
 from unlearnkit.progress import SILENT
 from unlearnkit.runs.evaluate import checked_suite, evaluate
 from unlearnkit.runs.training import Schedule
@@ -34,7 +34,7 @@ class Choice:
     @property
     def label(self) -> str:
         """In words: "npo, active, lr 1e-05, beta=0.1"."""
-        rate = [] if self.lr is None else [f"lr {self.lr:g}"]
+        rate = [] if self.lr is None else [f"lr {self.lr!r}"]
         return ", ".join([self.algorithm, self.sampler, *rate, *(f"{k}={v}" for k, v in self.options.items())])
 
 
@@ -48,6 +48,11 @@ class Axes:
     seeds: Sequence[int] = (0,)
     options: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Of the algorithms, each with its values."""
+
+    def __post_init__(self) -> None:
+        for name, values in (("seed", self.seeds), ("lr", self.rates)):
+            if len(set(values)) < len(values):
+                raise BadInput(f"--{name}: a value stands twice", code="twice")
 
     def choices(self) -> list[Choice]:
         """Every combination but for the seeds."""
@@ -178,8 +183,10 @@ def sweep(
     with _silent(place):
         before = [_found(place, job) for job in jobs]
     lacking = [job for job, outcome in zip(jobs, before, strict=True) if outcome.state != "complete"]
-    held = len(jobs) - len(lacking)
-    place.progress.say(f"{len(jobs)} runs: {held} in the store, {len(lacking)} to do{_time(place, lacking, before)}")
+    lost = sum(outcome.state == "diverged" for outcome in before)
+    held, todo = len(jobs) - len(lacking), len(lacking) - lost
+    told = f"{len(jobs)} runs: {held} in the store, {todo} to do"
+    place.progress.say(f"{told}{f', {lost} diverged' if lost else ''}{_time(place, lacking, before)}")
     if dry_run:
         return SweepReport(before)
     outcomes: list[Outcome] = []
@@ -230,7 +237,7 @@ def _time(place: Workplace, lacking: Sequence[Job], found: Sequence[Outcome]) ->
     usual = [pair for pairs in took.values() for pair in pairs]
     if not usual:
         return ""
-    todo = [outcome for outcome in found if outcome.state != "complete"]
+    todo = [outcome for outcome in found if outcome.state not in ("complete", "diverged")]
     seconds = sum((o.steps or 0) * _rate(took.get(o.choice.algorithm, usual)) for o in todo)
     return f"; about {seconds / 60:.1f} minutes of training, by what the store has of this model"
 

@@ -280,7 +280,14 @@ def _ending(watch: Watch) -> dict[str, Any]:
 def _go_back(place: Workplace, run: records.Run, trainer: Trainer, step: int) -> None:
     """Put the weights after an earlier step into the trainer."""
     (mark,) = (mark for mark in place.store.checkpoints(run.id) if mark.step == step)
-    trainer.load_state(place.store.files.load(mark.file), step)
+    try:
+        trainer.load_state(place.store.files.load(mark.file), step)
+    except UnlearnkitError as error:
+        raise UnlearnkitError(
+            f"the weights of step {step}, which are to be the model, cannot be read: {error.message}",
+            hint=f"forget the run with `unlearnkit runs rm {run.id}` and make it again",
+            code=error.code,
+        ) from error
 
 
 def _finish(

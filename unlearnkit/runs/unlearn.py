@@ -133,6 +133,8 @@ def prepared(
     goals = watching.goals(place, evaluated, retain=retain is not None, reference=reference)
     method: Algorithm = place.plugins.build("algorithm", algorithm, options or {})
     order = _sampler(place, sampler, sampler_options or {})
+    if wrapper is None and wrapper_options:
+        raise BadInput("-w gives an option of a wrapper, and none is named", hint="--wrapper NAME", code="usage")
     around = None if wrapper is None else _wrapper(place, wrapper, wrapper_options or {}, method, algorithm, schedule)
     addition = choose(place, adapter, adapter_options)
     others = other_answers(method, algorithm)
@@ -159,7 +161,7 @@ def prepared(
     now = place.environment()
     lr = _own_rate(place, method.rate * addition.rate / source.width, algorithm + addition.said, source, schedule)
     plan = schedule.plan(len(ids), lr=lr, epochs=method.epochs, optimizer=(around and around.optimizer) or "adamw")
-    check_shared(place, plan.optimizer)
+    check_shared(place, plan, method.whole_only, algorithm)
     if (order.every == "step" or goals.names) and probe_every is None:
         probe_every = eval_every or plan.steps_per_epoch
         often = ": once an epoch" if probe_every == plan.steps_per_epoch else ""

@@ -45,6 +45,8 @@ class StepGradients(Gradients):
     team: Team
     totals: dict[str, float] = field(default_factory=dict)
     """The step's terms without their weights, and the "loss" with them, from the first sweep."""
+    per_token: set[str] = field(default_factory=set)
+    """Terms that are means over tokens."""
     nll: list[tuple[int, float]] = field(default_factory=list)
     """(row, mean NLL) of forget samples, from the first sweep."""
 
@@ -107,6 +109,8 @@ class StepGradients(Gradients):
                 for name, part in parts.items():
                     self._count(name, float(part.detach()))
                     self._count("loss", at[name].weight * float(part.detach()))
+                    if at[name].per == "token":
+                        self.per_token.add(name)
                 self.nll += micro.found() if weight else []
             yield at, parts
         if first:
@@ -122,4 +126,8 @@ class StepGradients(Gradients):
                 parameter.grad = None
 
     def _sum(self) -> None:
+        if self.team.size > 1:  # whom no sample of this process reaches has a gradient of 0, not none
+            for parameter in self.parameters:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
         self.team.sum([p.grad for p in self.parameters if p.grad is not None])

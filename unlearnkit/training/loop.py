@@ -96,7 +96,8 @@ class Trainer:
         self._optimizer = Optimizer(
             self.plan.optimizer, self._parameters, lr=self.plan.lr, weight_decay=self.plan.weight_decay
         )
-        self._state = self.algorithm.begin(self.model, derive(self.plan.seed, "algorithm"))
+        with self._blamed(f"algorithm {self.name}"):
+            self._state = self.algorithm.begin(self.model, derive(self.plan.seed, "algorithm"))
         self._kept: dict[str, Gradient] = {}
         self._first_retain: float | None = None
         self._sums: list[int] | None = None
@@ -155,9 +156,10 @@ class Trainer:
         step, lr = self.done, self.plan.learning_rate(self.done)
         found = self._gradients(step, rows)
         norm = float(whole(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._limit)))
-        self._check(found.totals, norm, lr)
+        self._check(found, norm, lr)
         self._optimizer.step(lr)
-        self.algorithm.stepped(self._state, found.totals)
+        with self._blamed(f"algorithm {self.name}"):
+            self.algorithm.stepped(self._state, found.totals)
         self._kept = found.state
         if self.probes is not None:
             self.probes.trained(step, found.nll)
@@ -180,6 +182,12 @@ class Trainer:
         else:
             with self._blamed(f"wrapper {self.wrapper_name}"):
                 work.use(checked_gradient(self.wrapper_name, self.wrapper.gradient(work), work.parameters))
+            if dotted := [key for key in work.state if "." in key]:
+                raise UnlearnkitError(
+                    f'wrapper {self.wrapper_name} keeps a state "{dotted[0]}"',
+                    hint="its name may have no dot",
+                    code="plugin-contract",
+                )
         return work
 
     def step_gradients(self, step: int, rows: Sequence[int]) -> StepGradients:
@@ -254,15 +262,15 @@ class Trainer:
         mixed = self.plan.precision == "mixed-bf16"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=mixed)
 
-    def _check(self, terms: Mapping[str, float], norm: float, lr: float) -> None:
+    def _check(self, found: StepGradients, norm: float, lr: float) -> None:
         """Whether the step may be applied."""
-        fault = ""
+        fault, terms = "", found.totals
         if not all(math.isfinite(value) for value in (*terms.values(), norm)):
             fault = f"loss {terms['loss']:g}, gradient norm {norm:g}"
-        elif "retain" in terms:
+        elif "retain" in found.per_token:  # nats per token; what other terms count has no harmless height
             if self._first_retain is None:
                 self._first_retain = terms["retain"]
-            if self._first_retain > 0 and terms["retain"] > max(EXPLODED * self._first_retain, HARMLESS):
+            if terms["retain"] > max(EXPLODED * self._first_retain, HARMLESS):
                 fault = f"retain loss {terms['retain']:.4g}, which began at {self._first_retain:.4g}"
         if fault:
             self._optimizer.forget()

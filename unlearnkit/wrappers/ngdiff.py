@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unlearnkit.contracts import Gradient, Gradients, Wrapper
-from unlearnkit.wrappers.vectors import plus, unit
+from unlearnkit.wrappers.vectors import norm, plus, unit
 
 
 @dataclass(frozen=True)
@@ -25,4 +25,6 @@ class NGDiff(Wrapper):
 
     def gradient(self, gradients: Gradients) -> Gradient:
         found = gradients.terms("forget", "retain")
-        return plus(unit(gradients, found["forget"]), unit(gradients, found["retain"]))
+        lengths = {name: norm(gradients, gradient) for name, gradient in found.items()}
+        one, other = (unit(gradients, gradient, max(lengths.values())) for gradient in found.values())
+        return plus(one, other)

@@ -16,8 +16,8 @@ class SAM(Wrapper):
         g = ∇F(θ + ρ ∇F(θ) / |∇F(θ)|) + ∇R(θ)
 
     F and R are the forget and the retain term; an algorithm without a retain term may have none (arXiv 2502.05374).
-    It takes a second pass over the forget samples. ρ is a distance over all weights together, so in bfloat16 each
-    moves by less than it can show: weights should be float32.
+    It takes a second pass over the samples, of which the forget term's is gone back through. ρ is a distance over all
+    weights together, so in bfloat16 each moves by less than it can show: weights should be float32.
     """
 
     source = "arXiv 2502.05374"

@@ -34,7 +34,16 @@ def averaged(gradients: Gradients, key: str, newest: Gradient, beta: float) -> G
     return average
 
 
-def unit(gradients: Gradients, gradient: Gradient) -> Gradient:
-    """The gradient at length 1; one of length 0 has no direction and stays as it is."""
-    length = math.sqrt(gradients.dot(gradient, gradient))
-    return scaled(gradient, 1 / length) if length else gradient
+NOISE = 1e-6
+"""Of a length that counts, a length that rounding may have made."""
+
+
+def unit(gradients: Gradients, gradient: Gradient, beside: float = 0.0) -> Gradient:
+    """The gradient at length 1. One that is no longer than what rounding leaves of something of length `beside` has no
+    direction, and stays as it is."""
+    length = norm(gradients, gradient)
+    return scaled(gradient, 1 / length) if length > NOISE * beside else gradient
+
+
+def norm(gradients: Gradients, gradient: Gradient) -> float:
+    return math.sqrt(gradients.dot(gradient, gradient))

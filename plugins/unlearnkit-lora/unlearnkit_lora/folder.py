@@ -89,6 +89,11 @@ def _base(folder: Path, options: Mapping[str, Any]) -> ModelSource:
 
 def _resolved(named: str, options: Mapping[str, Any]) -> ModelSource:
     folder = Path(named)
+    if is_adapter(folder):
+        below = options.get("below", ())
+        if folder.resolve() in below:
+            raise UnlearnkitError(f"{folder} is an adapter of itself, by way of its base", code="adapter")
+        options = {**options, "below": (*below, folder.resolve())}
     source = str(merged(folder, options)) if is_adapter(folder) else named
     return resolve(source, allow_download=options["allow_download"], cache_dir=options["cache_dir"])
 
