@@ -117,7 +117,7 @@ def test_text_is_read_by_type(name: str, text: str, value: object):
 def test_what_cannot_be_meant_is_refused(name: str, text: str, expected: str):
     with pytest.raises(BadInput) as caught:
         build(**{name: text})
-    assert caught.value.message == f"-o {name} must be {expected}, got {text or repr(text)}"
+    assert caught.value.message == f"-s {name} must be {expected}, got {text or repr(text)}"
     assert (caught.value.code, caught.value.exit_code) == ("option", 2)
 
 
@@ -181,7 +181,7 @@ def test_no_text_but_a_plain_decimal_is_a_number(text: str):
     ],
 )
 def test_values_from_python_are_held_to_the_same(name: str, value: object):
-    with pytest.raises(BadInput, match=f"-o {name} must be"):
+    with pytest.raises(BadInput, match=f"-s {name} must be"):
         build(**{name: value})
 
 
@@ -202,7 +202,7 @@ def test_an_unknown_option_far_from_all_lists_them():
 
 
 def test_an_option_without_default_must_be_given():
-    with pytest.raises(BadInput, match="needs -o eps=…: a finite number"):
+    with pytest.raises(BadInput, match="needs -s eps=…: a finite number"):
         FOUND.build("sampler", "demanding", {})
     assert FOUND.build("sampler", "demanding", {"eps": "2"}).eps == 2
 

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, get_type_hints
 
+from unlearnkit.contracts import KINDS
 from unlearnkit.errors import BadInput, UnlearnkitError
 from unlearnkit.options import about
 from unlearnkit.plugins.origin import Offer, cause_of, nearest
 from unlearnkit.plugins.values import convert, jsonable, vocabulary, words
+
+FLAGS = {"sampler": "-s", "wrapper": "-w", "adapter": "-a"}
+"""Of kinds whose options have a flag of their own, beside those of the command's main plugin."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,14 @@ def arguments(label: str, plugin: type, given: Mapping[str, object]) -> dict[str
     for name, (field, annotation) in known.items():
         if name not in given and _default(field) is MISSING:
             expected = words(annotation, about(field.metadata))
-            raise BadInput(f"{label} needs -o {name}=…: {expected}", hint=about(field.metadata).help, code="option")
-    return {name: _converted(name, value, *known[name]) for name, value in given.items()}
+            said = f"{label} needs {_flag(plugin)} {name}=…: {expected}"
+            raise BadInput(said, hint=about(field.metadata).help, code="option")
+    return {name: _converted(f"{_flag(plugin)} {name}", value, *known[name]) for name, value in given.items()}
+
+
+def _flag(plugin: type) -> str:
+    """What an option of a plugin of this kind is typed after."""
+    return next((flag for kind, flag in FLAGS.items() if issubclass(plugin, KINDS[kind])), "-o")
 
 
 def options_of(instance: object) -> dict[str, object]:
@@ -108,7 +118,7 @@ def _default(field: Field[Any]) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _converted(name: str, given: object, field: Field[Any], annotation: Any) -> object:
+def _converted(said: str, given: object, field: Field[Any], annotation: Any) -> object:
     about_it = about(field.metadata)
     try:
         return convert(given, annotation, about_it)
@@ -116,7 +126,7 @@ def _converted(name: str, given: object, field: Field[Any], annotation: Any) -> 
         shown = given if isinstance(given, str) and given else repr(given)
         meant = nearest(given, vocabulary(annotation)) if isinstance(given, str) else None
         raise BadInput(
-            f"-o {name} must be {words(annotation, about_it)}, got {shown}",
+            f"{said} must be {words(annotation, about_it)}, got {shown}",
             hint=f'did you mean "{meant}"?' if meant else str(error),
             code="option",
         ) from None

@@ -70,7 +70,8 @@ def parse(flag: str, text: str) -> Condition:
     try:
         number = convert(found["number"], float, About())
     except ValueError as error:
-        raise BadInput(f'{flag} "{text}": {error}', code="condition") from None
+        hint = "a number, with an x behind it for times what it was at first: 1.2x"
+        raise BadInput(f'{flag} "{text}": {error}', hint=hint, code="condition") from None
     assert isinstance(number, float)
     return Condition(found["name"], found["op"], number, found["times"] == "x")
 

@@ -268,6 +268,12 @@ def _ending(watch: Watch) -> dict[str, Any]:
     value = None if best is None else watch.looks.get(step, {}).get(best.name)
     if best is not None and value is None:
         watch.place.progress.warn(f"--best {best.name}: no look found a value; the last weights are the model")
+    if not verdict.ended:
+        last = watch.looks.get(max(watch.looks, default=0), {})
+        for condition in watch.goals.until:
+            came = last.get(condition.name)
+            shown = "no value" if came is None else f"{came:.4g}"
+            watch.place.progress.warn(f"--until {condition} was never reached: {shown} at the last look")
     return {
         "steps": taken,
         "stopped_by": verdict.ended or _stopped_by(watch.trainer),
