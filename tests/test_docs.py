@@ -33,6 +33,7 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_every_command_of_the_readme_works(
     cli: Callable[..., Answer], tiny_model_dir: Path, forget_file: Path, retain_file: Path
 ):

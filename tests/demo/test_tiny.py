@@ -33,6 +33,7 @@ def digests(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_another_process_builds_the_same_bytes(folder, tmp_path):
     code = (
         "import sys, pathlib; from unlearnkit.demo.people import people; from unlearnkit.demo.tiny import build\n"
