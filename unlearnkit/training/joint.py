@@ -35,11 +35,12 @@ class Joint:
     spans: Sequence[tuple[int, int] | None]
 
 
-def arranged(batches: Sequence[Batch]) -> Joint:
-    """Batches as pieces of texts of like length, each padded to its own longest."""
+def arranged(batches: Sequence[Batch], *, cuts: bool = True) -> Joint:
+    """Batches as pieces of texts of like length, each padded to its own longest; as one piece where there are to be no
+    `cuts`."""
     whole = joined(batches)
     lengths: list[int] = whole.mask.sum(1).tolist()
-    parts = cut(lengths) if whole.ids.device.type == "cpu" else [list(range(len(lengths)))]
+    parts = cut(lengths) if cuts and whole.ids.device.type == "cpu" else [list(range(len(lengths)))]
     pieces = [_rows(whole, rows, max(lengths[row] for row in rows)) for rows in parts]
     tokens: list[int] = (whole.labels[:, 1:] != -100).sum(1).tolist()
     starts, at = [0] * len(tokens), 0

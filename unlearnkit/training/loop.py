@@ -244,6 +244,7 @@ class Trainer:
             anchors=self.anchors,
             state=self._state,
             start=self._start,
+            in_pieces=self.team.sharded,
         )
         return step, 1.0 if self.team.share(rows["forget"]) else 0.0
 

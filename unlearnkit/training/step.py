@@ -30,9 +30,10 @@ class Passes(View):
     `together` are the batches that share the pass that logits are read from; another batch has one of its own.
     """
 
-    def __init__(self, model: nn.Module, together: Sequence[Batch]) -> None:
+    def __init__(self, model: nn.Module, together: Sequence[Batch], *, cuts: bool = True) -> None:
         self._model = model
         self._together = together
+        self._cuts = cuts
         self._passes: dict[int, _Pass] = {}
         self._scores: dict[int, LabelScores] = {}
         self._hidden: dict[tuple[int, int], Tensor] = {}
@@ -49,7 +50,7 @@ class Passes(View):
         if id(batch) not in self._passes:
             batches = self._company(batch)
             with self._running():
-                made = _Pass(self._model, batches)
+                made = _Pass(self._model, batches, cuts=self._cuts)
             self._passes |= {id(one): made for one in batches}
         return self._passes[id(batch)]
 
@@ -79,9 +80,9 @@ class Passes(View):
 class _Pass:
     """What a model says of some batches at once."""
 
-    def __init__(self, model: nn.Module, batches: Sequence[Batch]) -> None:
+    def __init__(self, model: nn.Module, batches: Sequence[Batch], *, cuts: bool) -> None:
         self._batches = batches
-        self._joint = arranged(batches)
+        self._joint = arranged(batches, cuts=cuts)
         self._found = [label_logits(model, piece) for piece in self._joint.pieces]
 
     @cached_property
@@ -111,8 +112,12 @@ class StartingPasses(Passes):
     """
 
     def __init__(self, model: nn.Module, start: Mapping[str, Tensor] | nn.Module) -> None:
-        model, self._values = (start, {}) if isinstance(start, torch.nn.Module) else (model, start)
-        super().__init__(model, ())
+        self._values: Mapping[str, Tensor] = {}
+        if isinstance(start, torch.nn.Module):
+            super().__init__(start, (), cuts=False)
+        else:
+            super().__init__(model, ())
+            self._values = start
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -150,11 +155,14 @@ class TrainingStep(Step):
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
     state: Mapping[str, Tensor] = field(default_factory=dict)
     start: Mapping[str, Tensor] | nn.Module | None = None
+    in_pieces: bool = False
+    """Whether the model is in pieces, of which every process has to make the same passes."""
 
     def __post_init__(self) -> None:
         self.forget = self.batches["forget"]
         self.retain = self.batches.get("retain")
-        self._passes = Passes(self.model, [self.batches[name] for name in self.together])
+        together = [self.batches[name] for name in self.together]
+        self._passes = Passes(self.model, together, cuts=not self.in_pieces)
         self._reference: StartingPasses | None = None
 
     def batch(self, name: str) -> Batch:
