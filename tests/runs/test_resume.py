@@ -19,7 +19,10 @@ from unlearnkit.store import Store
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("name", "undisturbed"), [("scoring", "scored"), ("unlearning", "unlearned")])
+@pytest.mark.parametrize(
+    ("name", "undisturbed"),
+    [pytest.param("scoring", "scored", marks=pytest.mark.slow), ("unlearning", "unlearned")],
+)
 def test_killed_at_random_moments(
     name: str, undisturbed: str, kills: int, new_desk: NewDesk, request: pytest.FixtureRequest
 ):

@@ -102,7 +102,8 @@ def test_any_order_of_units_gives_the_same_bits(alone: Blocks):
             assert {unit: values.tobytes() for unit, values, _ in units} == alone
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [20])
 def test_killed_workers_cost_their_own_unit_and_no_bit(kills: int, alone: Blocks, context: Any):
     scorer, rng, hit = MRD(draws=DRAWS), random.Random(kills), 0
     while hit < kills:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -61,3 +63,16 @@ def test_a_gradient_goes_back_through_both_pieces():
 def test_a_batch_alone_is_itself():
     one = batch(4, seed=1)
     assert joined([one]) is one
+
+
+def test_a_mask_with_holes_does_not_shorten_a_text():
+    """As OpenUnlearning's has, whose padding is the end token: `ids != pad`."""
+    model = tiny_model()
+    whole = batch(4, seed=1)
+    mask = whole.mask.clone()
+    mask[:, 2] = 0
+    holed, other = replace(whole, mask=mask), padded(batch(3, seed=2), 5)
+    together = Passes(model, [holed, other])
+    torch.testing.assert_close(
+        together.scores(holed).logprobs, label_scores(model, holed).logprobs, rtol=1e-5, atol=1e-5
+    )

@@ -39,7 +39,9 @@ def arranged(batches: Sequence[Batch], *, cuts: bool = True) -> Joint:
     """Batches as pieces of texts of like length, each padded to its own longest; as one piece where there are to be no
     `cuts`."""
     whole = joined(batches)
-    lengths: list[int] = whole.mask.sum(1).tolist()
+    ends = torch.arange(1, whole.ids.shape[1] + 1, device=whole.ids.device)
+    # A mask from elsewhere may have holes, so a text ends where it was last seen or labelled.
+    lengths: list[int] = (ends * (whole.mask.bool() | (whole.labels != -100))).amax(1).tolist()
     parts = cut(lengths) if cuts and whole.ids.device.type == "cpu" else [list(range(len(lengths)))]
     pieces = [_rows(whole, rows, max(lengths[row] for row in rows)) for rows in parts]
     tokens: list[int] = (whole.labels[:, 1:] != -100).sum(1).tolist()
