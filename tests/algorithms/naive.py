@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unlearnkit.data.encode import Encoded
 
-from .naive_b import nll, tokens
+from .naive_tokens import nll, tokens
 
 Texts = Sequence[Encoded]
 ZERO = torch.zeros((), dtype=torch.float64)

@@ -26,9 +26,9 @@ from unlearnkit.losses import label_scores
 from unlearnkit.testing import material
 from unlearnkit.training.step import TrainingStep
 
-from . import naive, naive_b
-from .bench_b import FORGET, RETAIN, llama, loss_and_gradient, other_answers
-from .bench_b import step as plain_step
+from . import naive, naive_tokens
+from .stepping import FORGET, RETAIN, llama, loss_and_gradient, other_answers
+from .stepping import step as plain_step
 
 SETS = {
     "forget": FORGET,
@@ -61,8 +61,8 @@ def step(
 # ----------------------------------------------------------------------------------------------- values and gradients
 
 
-def tokens(name: str, loss: Callable[[Tensor, int], Tensor] = naive_b.nll, sign: float = 1.0) -> Naive:
-    return lambda model, start: sign * naive_b.per_token(model, SETS[name], loss)
+def tokens(name: str, loss: Callable[[Tensor, int], Tensor] = naive_tokens.nll, sign: float = 1.0) -> Naive:
+    return lambda model, start: sign * naive_tokens.per_token(model, SETS[name], loss)
 
 
 def prefer(name: str, beta: float) -> Naive:

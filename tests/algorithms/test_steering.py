@@ -12,8 +12,8 @@ from unlearnkit.errors import UnlearnkitError
 from unlearnkit.training.loop import Trainer
 from unlearnkit.training.plan import TrainingPlan
 
-from . import naive_b as naive
-from .bench_b import FORGET, RETAIN, SETS, llama, loss_and_gradient, step
+from . import naive_tokens as naive
+from .stepping import FORGET, RETAIN, SETS, llama, loss_and_gradient, step
 
 LAYER = 2
 CASES = [

@@ -15,8 +15,8 @@ from unlearnkit.training.loop import Trainer
 from unlearnkit.training.plan import TrainingPlan
 from unlearnkit.training.probes import Probes
 
-from . import naive_b as naive
-from .bench_b import FORGET, RETAIN, llama, loss_and_gradient, step
+from . import naive_tokens as naive
+from .stepping import FORGET, RETAIN, llama, loss_and_gradient, step
 
 
 def trainer(algorithm: Algorithm, lr: float, *, recompute: bool = False) -> Trainer:

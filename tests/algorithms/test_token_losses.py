@@ -21,8 +21,8 @@ from unlearnkit.contracts import Algorithm
 from unlearnkit.data.encode import Encoded
 from unlearnkit.testing import material
 
-from . import naive_b as naive
-from .bench_b import FORGET, RETAIN, SETS, llama, loss_and_gradient, other_answers, step
+from . import naive_tokens as naive
+from .stepping import FORGET, RETAIN, SETS, llama, loss_and_gradient, other_answers, step
 
 Naive = Callable[[nn.Module, nn.Module], Tensor]
 """A loss of the model and of the starting model."""
