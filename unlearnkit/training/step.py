@@ -86,6 +86,10 @@ class _Pass:
         self._found = [label_logits(model, piece) for piece in self._joint.pieces]
 
     @cached_property
+    def _values(self) -> Tensor:
+        return self._found[0].values if len(self._found) == 1 else torch.cat([found.values for found in self._found])
+
+    @cached_property
     def _logprobs(self) -> Tensor:
         return torch.cat([token_logprobs(found) for found in self._found])
 
@@ -95,8 +99,7 @@ class _Pass:
     def logits(self, batch: Batch) -> LabelLogits:
         index = self._index(batch)
         span = self._joint.spans[index]
-        values = self._found[0].values if len(self._found) == 1 else torch.cat([found.values for found in self._found])
-        own = values[self._joint.orders[index]] if span is None else values[slice(*span)]
+        own = self._values[self._joint.orders[index]] if span is None else self._values[slice(*span)]
         labelled = batch.labels[:, 1:] != -100
         return LabelLogits(own, batch.labels[:, 1:][labelled], labelled.nonzero()[:, 0], len(batch))
 
