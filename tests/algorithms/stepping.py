@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from unlearnkit.checks import checked_terms
-from unlearnkit.contracts import Algorithm
+from unlearnkit.contracts import Algorithm, Step
 from unlearnkit.data.collate import collate
 from unlearnkit.data.encode import Encoded
 from unlearnkit.testing import material
@@ -82,3 +82,15 @@ def loss_and_gradient(algorithm: Algorithm, at: TrainingStep) -> tuple[Tensor, d
     loss = material.total(checked_terms("tested", algorithm.losses(at), at), at)
     torch.autograd.backward(loss)
     return loss.detach(), {name: p.grad for name, p in at.model.named_parameters()}
+
+
+def in_any_company(algorithm: Algorithm, step: Callable[..., Step], sets: Mapping[str, Sequence[Encoded]]) -> None:
+    """See that a sample's terms are the same alone as among others, and under any padding. The pad token is one that
+    stands in the answers too, as an end of turn does."""
+    model, start = llama(0, layers=1), llama(1, layers=1)
+    whole = algorithm.losses(step(algorithm, model, start))
+    padded = algorithm.losses(step(algorithm, model, start, padding=9, pad=FORGET[0].ids[-1]))
+    single = algorithm.losses(step(algorithm, model, start, {name: texts[:1] for name, texts in sets.items()}))
+    for name, term in whole.items():
+        torch.testing.assert_close(padded[name].values, term.values, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(single[name].values, term.values[:1], rtol=1e-10, atol=1e-12)

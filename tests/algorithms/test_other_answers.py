@@ -27,7 +27,7 @@ from unlearnkit.testing import material
 from unlearnkit.training.step import TrainingStep
 
 from . import naive, naive_tokens
-from .stepping import FORGET, RETAIN, llama, loss_and_gradient, other_answers
+from .stepping import FORGET, RETAIN, in_any_company, llama, loss_and_gradient, other_answers
 from .stepping import step as plain_step
 
 SETS = {
@@ -147,15 +147,7 @@ EACH: list[Algorithm] = [KL(), IDK(), DPO(), AltPO(), IDKAP(), LLMU(), JensUn()]
 
 @pytest.mark.parametrize("algorithm", EACH, ids=lambda a: type(a).__name__)
 def test_a_sample_means_the_same_in_any_company_and_under_any_padding(algorithm: Algorithm):
-    """The pad token is one that stands in the answers too, as an end of turn does."""
-    model, start = llama(0, layers=1), llama(1, layers=1)
-    whole = algorithm.losses(step(algorithm, model, start))
-    padded = algorithm.losses(step(algorithm, model, start, padding=9, pad=FORGET[0].ids[-1]))
-    alone = {name: texts[:1] for name, texts in SETS.items()}
-    single = algorithm.losses(step(algorithm, model, start, alone))
-    for name, term in whole.items():
-        torch.testing.assert_close(padded[name].values, term.values, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(single[name].values, term.values[:1], rtol=1e-10, atol=1e-12)
+    in_any_company(algorithm, step, SETS)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from unlearnkit.data.encode import Encoded
 from unlearnkit.testing import material
 
 from . import naive_tokens as naive
-from .stepping import FORGET, RETAIN, SETS, llama, loss_and_gradient, other_answers, step
+from .stepping import FORGET, RETAIN, SETS, in_any_company, llama, loss_and_gradient, other_answers, step
 
 Naive = Callable[[nn.Module, nn.Module], Tensor]
 """A loss of the model and of the starting model."""
@@ -78,15 +78,7 @@ BALANCED: list[Algorithm] = [WGA(), SatImp(), CEU(), ME(), UNDIAL(alpha=1.0), FL
 
 @pytest.mark.parametrize("algorithm", BALANCED, ids=lambda a: type(a).__name__)
 def test_a_sample_means_the_same_in_any_company_and_under_any_padding(algorithm: Algorithm):
-    """The pad token is one that stands in the answers too, as an end of turn does."""
-    model, start = llama(0, layers=1), llama(1, layers=1)
-    whole = algorithm.losses(step(algorithm, model, start))
-    padded = algorithm.losses(step(algorithm, model, start, padding=9, pad=FORGET[0].ids[-1]))
-    alone = {name: texts[:1] for name, texts in SETS.items()}
-    single = algorithm.losses(step(algorithm, model, start, alone))
-    for name, term in whole.items():
-        torch.testing.assert_close(padded[name].values, term.values, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(single[name].values, term.values[:1], rtol=1e-10, atol=1e-12)
+    in_any_company(algorithm, step, SETS)
 
 
 @pytest.mark.parametrize(
