@@ -53,10 +53,16 @@ def arranged(batches: Sequence[Batch], *, cuts: bool = True) -> Joint:
         rows = range(first, first + len(batch))
         order = [position for row in rows for position in range(starts[row], starts[row] + tokens[row])]
         orders.append(torch.tensor(order, device=whole.ids.device))
-        together = order == list(range(order[0], order[0] + len(order))) if order else True
-        spans.append((order[0] if order else 0, (order[0] if order else 0) + len(order)) if together else None)
+        spans.append(_span(order))
         first += len(batch)
     return Joint(pieces, orders, spans)
+
+
+def _span(positions: Sequence[int]) -> tuple[int, int] | None:
+    """Start and end of positions that follow one another, or None."""
+    start = positions[0] if positions else 0
+    end = start + len(positions)
+    return (start, end) if list(positions) == list(range(start, end)) else None
 
 
 def cut(lengths: Sequence[int]) -> list[list[int]]:
