@@ -58,16 +58,20 @@ def unlearn(
 
 def sweep(
     model: str | Path, forget: Data, retain: Data | None = None, *, algorithms: Sequence[str] = ("npo",),
-    samplers: Sequence[str] = ("uniform",), rates: Sequence[float | None] = (None,), seeds: Sequence[int] = (0,),
-    each: Mapping[str, Sequence[Any]] | None = None, store: str | Path | None = None, progress: Progress = SILENT,
-    **options: Any,
+    samplers: Sequence[str] = ("uniform",), wrappers: Sequence[str | None] = (None,),
+    rates: Sequence[float | None] = (None,), seeds: Sequence[int] = (0,),
+    each: Mapping[str, Sequence[Any]] | None = None, sampler_each: Mapping[str, Sequence[Any]] | None = None,
+    wrapper_each: Mapping[str, Sequence[Any]] | None = None, store: str | Path | None = None,
+    progress: Progress = SILENT, **options: Any,
 ) -> SweepReport:  # fmt: skip
-    """Unlearn by every combination and evaluate each; `each` has values of the algorithms' options. See
-    `unlearnkit.runs.sweep.sweep`."""
-    from unlearnkit.runs.sweep import Axes
+    """Unlearn by every combination and evaluate each. `each` has values of the algorithms' options, by name ("beta") or
+    of one of them alone ("npo.beta"); so have the other two. See `unlearnkit.runs.sweep.sweep`."""
+    from unlearnkit.runs.axes import Axes
     from unlearnkit.runs.sweep import sweep as use_case
 
-    axes = Axes(algorithms, samplers, rates, seeds, each or {})
+    axes = Axes(
+        algorithms, samplers, rates, seeds, each or {}, wrappers, sampler_each or {}, wrapper_each or {}
+    )  # fmt: skip
     with _workplace(store, progress) as place:
         return use_case(
             place, axes=axes, model=str(model), forget=_spec(forget), retain=None if retain is None else _spec(retain),

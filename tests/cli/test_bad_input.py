@@ -202,6 +202,15 @@ CATALOGUE = [
     Bad("77", f"{UNLEARN} --eval-every 1 --suite toffu", 3, "suite", 'no suite "toffu"', 'did you mean "tofu"?'),
     Bad("11", f"{UNLEARN.replace('unlearn', 'sweep', 1)} --seed 4..0", 2, "value", '"4..0" is no range', "0..4"),
     Bad("12", f"{UNLEARN.replace('unlearn', 'sweep', 1)} --seed 0,0", 2, "twice", "--seed has 0 twice"),
+    *(
+        Bad("77", f"{UNLEARN.replace('unlearn', 'sweep', 1)} {said}", status, code, says, hint)
+        for said, status, code, says, hint in (
+            ("-o nop.beta=1", 2, "option", '-o nop.beta: no algorithm "nop" in this sweep', 'did you mean "npo"?'),
+            ("--wrapper none,gur", 3, "plugin", 'no wrapper "gur"', 'did you mean "gru"?'),
+            ("-w gamma=1", 2, "usage", "-w gives an option of a wrapper", "--wrapper NAME"),
+            ("-a rank=2", 2, "usage", "-a gives an option of an adapter", "--adapter NAME"),
+        )
+    ),
     Bad("12", f"{FINETUNE} --lr 1e-5 --lr 1e-4", 2, "twice", "--lr given twice"),
     Bad("12", f"{UNLEARN} -o beta=1 -o beta=2", 2, "twice", "-o beta given twice"),
     Bad(

@@ -48,7 +48,34 @@ def test_its_forms(cli: Callable[..., Answer], tiny_model_dir: Path, forget_file
     whole = cli(*words, "--format", "json").json
     assert {*whole} == {"combinations", "runs"} and len(whole["runs"]) == 4
     rows = list(csv.DictReader(io.StringIO(cli(*words, "--format", "csv").out)))
+    assert {row["wrapper"] for row in rows} == {""}
     assert [row["run"] for row in rows] == [run["run"] for run in whole["runs"]]
     for average, run in zip(whole["combinations"], whole["runs"], strict=True):
         probability = average["values"]["forget.probability"]
         assert probability == {"mean": run["forget.probability"], "sd": None, "n": 1}
+
+
+def test_wrappers_and_options_of_one(
+    cli: Callable[..., Answer], tiny_model_dir: Path, forget_file: Path, retain_file: Path
+):
+    words = ["sweep", "--model", tiny_model_dir, "--forget", forget_file, "--retain", retain_file, "--dry-run"]
+    words += [
+        "--plugin",
+        "npo,graddiff",
+        "-o",
+        "npo.beta=0.2",
+        "--wrapper",
+        "none,sam",
+        "-w",
+        "rho=0.1",
+        "-w",
+        "rho=0.2",
+    ]
+    runs = cli(*words, "--format", "json").json["runs"]
+    names = ("plugin", "options", "wrapper", "wrapper_options")
+    around = [(None, {}), ("sam", {"rho": "0.1"}), ("sam", {"rho": "0.2"})]
+    assert [tuple(run[name] for name in names) for run in runs] == [
+        (plugin, options, *wrapped)
+        for plugin, options in (("npo", {"beta": "0.2"}), ("graddiff", {}))
+        for wrapped in around
+    ]

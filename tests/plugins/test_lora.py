@@ -80,6 +80,27 @@ def test_it_passes_its_own_tests(site: Path, pytester: pytest.Pytester, monkeypa
 
 
 @pytest.mark.usefixtures("installed")
+def test_a_sweep_under_it_makes_the_runs_that_unlearn_makes(
+    cli: Cli, unlearn: Cli, forget_file: Path, retain_file: Path
+):
+    run = unlearn().json["run"]
+    words = [
+        "sweep",
+        "--model",
+        "base",
+        "--forget",
+        forget_file,
+        "--retain",
+        retain_file,
+        "--max-steps",
+        2,
+        "--dry-run",
+    ]
+    found = cli(*words, "--plugin", "npo,ga", "--adapter", "lora", "-a", "rank=2", "--format", "json").json["runs"]
+    assert [(one["run"], one["state"]) for one in found] == [(run, "complete"), (None, "lacking")]
+
+
+@pytest.mark.usefixtures("installed")
 def test_kept_alone_it_is_the_model_that_it_is_folded_into(cli: Cli, unlearn: Cli, forget_file: Path, tmp_path: Path):
     (listed,) = cli("plugins", "show", "lora", "--format", "json").json["plugins"]
     assert {option["name"] for option in listed["options"]} == {"rank", "alpha", "dropout", "targets", "merge"}

@@ -12,10 +12,11 @@ import pytest
 
 from runs.conftest import Listening
 from unlearnkit.data.samples import DataSpec
-from unlearnkit.errors import Interrupted, NotFound
+from unlearnkit.errors import Interrupted, NotFound, UnlearnkitError
 from unlearnkit.runs import sweep as use_case
+from unlearnkit.runs.axes import Axes
 from unlearnkit.runs.evaluate import evaluate
-from unlearnkit.runs.sweep import Axes, SweepReport, sweep
+from unlearnkit.runs.sweep import SweepReport, sweep
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.unlearn import unlearn
 from unlearnkit.runs.workplace import Workplace
@@ -113,8 +114,47 @@ def test_every_combination_is_checked_before_the_first(run: Run, no_model: None,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_options_are_combined_too():
-    axes = Axes(("a", "b"), ("u",), (None, 1e-5), (0,), {"x": ["1", "2"], "y": ["3"]})
-    labels = [choice.label for choice in axes.choices()]
-    assert len(labels) == len(set(labels)) == 8
-    assert labels[:2] == ["a, u, x=1, y=3", "a, u, x=2, y=3"] and labels[-1] == "b, u, lr 1e-05, x=2, y=3"
+def test_options_of_one_and_wrappers_make_the_runs_that_unlearn_makes(
+    run: Run, place: Workplace, model: str, forget: DataSpec, retain: DataSpec
+):
+    axes = Axes(
+        ("npo", "graddiff"), ("uniform", "active"), (1e-3,), options={"npo.beta": ["0.2"]},
+        wrappers=(None, "gru"), wrapper_options={"gamma": ["0.5"]},
+    )  # fmt: skip
+    typed = [
+        ("npo", {"beta": 0.2}, "uniform", None, {}),
+        ("npo", {"beta": 0.2}, "uniform", "gru", {"gamma": 0.5}),
+        ("npo", {"beta": 0.2}, "active", None, {}),
+        ("graddiff", {}, "active", "gru", {"gamma": 0.5}),
+    ]
+    made = [
+        unlearn(
+            place, model=model, forget=forget, retain=retain, algorithm=algorithm, options=options, sampler=sampler,
+            wrapper=wrapper, wrapper_options=around, schedule=replace(SHORT, lr=1e-3),
+        ).run
+        for algorithm, options, sampler, wrapper, around in typed
+    ]  # fmt: skip
+    found = run(axes=axes, dry_run=True).outcomes
+    there = {o.run: (o.choice.algorithm, o.choice.sampler, o.choice.wrapper) for o in found if o.state == "complete"}
+    assert there == {
+        run: (algorithm, sampler, wrapper) for run, (algorithm, _, sampler, wrapper, _) in zip(made, typed, strict=True)
+    }
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    ("axes", "says", "hint"),
+    [
+        ({"algorithms": ("npo", "ga"), "options": {"beta": ["0.2"]}}, 'algorithm "ga" has no option "beta"', ""),
+        ({"options": {"npo.bta": ["0.2"]}}, 'algorithm "npo" has no option "bta"', 'did you mean "beta"?'),
+        ({"wrappers": (None, "gur")}, 'no wrapper "gur"', 'did you mean "gru"?'),
+        ({"algorithms": ("npo", "ga"), "wrappers": ("gru",)}, "ga has none", "--plugin graddiff"),
+    ],
+)
+def test_what_one_combination_cannot_have_is_refused_at_once(
+    axes: dict[str, Any], says: str, hint: str, run: Run, no_model: None, tmp_path: Path
+):
+    with pytest.raises(UnlearnkitError) as caught:
+        run(axes=Axes(**axes))
+    assert says in caught.value.message and hint in (caught.value.hint or "")
+    assert list(tmp_path.iterdir()) == []

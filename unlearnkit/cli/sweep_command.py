@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unlearnkit.cli.common import (
+    adapter_options,
     data_options,
     evaluation_options,
     make_command,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     examples="""
 unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --plugin npo,simnpo --seed 0..4
 unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --lr 1e-5,3e-5 -o beta=0.05 -o beta=0.1
+unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --plugin npo,graddiff -o npo.beta=0.2
+unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --wrapper none,gru
 unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --sampler uniform,active --dry-run
 """,
 )
@@ -43,12 +46,17 @@ unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --
     "option",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the algorithms; given with several values, each is tried.",
+    help="An option of all the algorithms, or NAME.KEY=VALUE of one; given with several values, each is tried.",
 )
 @click.option("--sampler", type=Several(), default="uniform", show_default=True, help="The samplers.")
 @click.option(
-    "-s", "--sampler-option", "sampler_option", multiple=True, metavar="KEY=VALUE", help="An option of the samplers."
+    "-s", "--sampler-option", "sampler_option", multiple=True, metavar="KEY=VALUE", help="The same of the samplers."
 )
+@click.option("--wrapper", type=Several(), default="none", show_default=True, help="The wrappers; none for without.")
+@click.option(
+    "-w", "--wrapper-option", "wrapper_option", multiple=True, metavar="KEY=VALUE", help="The same of the wrappers."
+)
+@adapter_options
 @click.option("--lr", type=Several(POSITIVE), help="Learning rates (default: the algorithm's, for the model's width).")
 @click.option("--seed", type=Several(SEED), default="0", show_default=True, help="Seeds, averaged over: 0..4 or 0,3,7.")
 @pace_options(epochs="the algorithm's, or what --max-steps needs")
@@ -60,7 +68,8 @@ unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --
 @data_options
 def command(
     place: Workplace, screen: Output, plugin: list[str], option: tuple[str, ...], sampler: list[str],
-    sampler_option: tuple[str, ...], lr: list[float] | None, seed: list[int], dry_run: bool, **arguments: Any,
+    sampler_option: tuple[str, ...], wrapper: list[str], wrapper_option: tuple[str, ...],
+    adapter_option: tuple[str, ...], lr: list[float] | None, seed: list[int], dry_run: bool, **arguments: Any,
 ) -> None:  # fmt: skip
     """Unlearn by every combination of what is listed, evaluate each model, and compare them in one table.
 
@@ -68,16 +77,22 @@ def command(
     typed again. A run that fails or diverges is a row with its reason.
     """
     options = key_values_several("-o", option)
-    from unlearnkit.runs.sweep import Axes, sweep
+    sampler_options, wrapper_options = (
+        key_values_several("-s", sampler_option),
+        key_values_several("-w", wrapper_option),
+    )
+    from unlearnkit.runs.axes import Axes
+    from unlearnkit.runs.sweep import sweep
 
+    wrappers = [None if name == "none" else name for name in wrapper]
     arguments |= {"lr": None, "seed": 0}
     data, schedule = take_data(arguments), take_schedule(arguments)
     found = sweep(
         place,
-        axes=Axes(plugin, sampler, lr or [None], seed, options),
+        axes=Axes(plugin, sampler, lr or [None], seed, options, wrappers, sampler_options, wrapper_options),
         **data,
         schedule=schedule,
-        sampler_options=key_values("-s", sampler_option),
+        adapter_options=key_values("-a", adapter_option),
         dry_run=dry_run,
         **arguments,
     )

@@ -14,50 +14,13 @@ from statistics import fmean, stdev
 from typing import Any
 
 from unlearnkit.data.samples import DataSpec
-from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
+from unlearnkit.errors import Interrupted, UnlearnkitError
 from unlearnkit.progress import SILENT
+from unlearnkit.runs.axes import Axes, Choice
 from unlearnkit.runs.evaluate import checked_suite, evaluate
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.unlearn import prepared, unlearn
 from unlearnkit.runs.workplace import Workplace
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A combination but for its seed. `lr` is None for the algorithm's own."""
-
-    algorithm: str
-    sampler: str
-    lr: float | None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        """In words: "npo, active, lr 1e-05, beta=0.1"."""
-        rate = [] if self.lr is None else [f"lr {self.lr!r}"]
-        return ", ".join([self.algorithm, self.sampler, *rate, *(f"{k}={v}" for k, v in self.options.items())])
-
-
-@dataclass(frozen=True)
-class Axes:
-    """What is combined with what."""
-
-    algorithms: Sequence[str] = ("npo",)
-    samplers: Sequence[str] = ("uniform",)
-    rates: Sequence[float | None] = (None,)
-    seeds: Sequence[int] = (0,)
-    options: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """Of the algorithms, each with its values."""
-
-    def __post_init__(self) -> None:
-        for name, values in (("seed", self.seeds), ("lr", self.rates)):
-            if len(set(values)) < len(values):
-                raise BadInput(f"--{name}: a value stands twice", code="twice")
-
-    def choices(self) -> list[Choice]:
-        """Every combination but for the seeds."""
-        options = [dict(zip(self.options, values, strict=True)) for values in product(*self.options.values())]
-        return [Choice(*parts) for parts in product(self.algorithms, self.samplers, self.rates, options)]
 
 
 @dataclass(frozen=True)
@@ -81,9 +44,8 @@ class Outcome:
 
     def json(self) -> dict[str, Any]:
         """The outcome as data, its numbers beside the rest."""
-        choice = {"plugin": self.choice.algorithm, "sampler": self.choice.sampler, "lr": self.lr}
         own = {name: value for name, value in vars(self).items() if name not in ("choice", "lr", "model", "values")}
-        return {**choice, "options": dict(self.choice.options), **own, **self.values}
+        return {**_json(self.choice, self.lr), **own, **self.values}
 
 
 @dataclass(frozen=True)
@@ -108,10 +70,16 @@ class Averaged:
     def json(self) -> dict[str, Any]:
         """The averages as data."""
         return {
-            "plugin": self.choice.algorithm, "sampler": self.choice.sampler, "lr": self.lr,
-            "options": dict(self.choice.options), "seeds": list(self.seeds),
+            **_json(self.choice, self.lr),
+            "seeds": list(self.seeds),
             "values": {name: {"mean": m.value, "sd": m.deviation, "n": m.n} for name, m in self.values.items()},
-        }  # fmt: skip
+        }
+
+
+def _json(choice: Choice, lr: float) -> dict[str, Any]:
+    """A combination as data, with the rate that it comes to."""
+    own = {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(choice).items()}
+    return {"plugin": own.pop("algorithm"), **own, "lr": lr}
 
 
 @dataclass(frozen=True)
@@ -177,7 +145,7 @@ def sweep(
     on_the_way = {} if eval_every is None else {"eval_every": eval_every, "eval_data": eval_data, **measured}
     shared = {"model": model, "forget": forget, "retain": retain, **reading, **on_the_way, **asked}
     jobs = [
-        Job(choice, seed, {**shared, **_of(choice, seed, schedule or Schedule())})
+        Job(choice, seed, dict(**shared, **_of(choice, seed, schedule or Schedule())))
         for choice, seed in product(axes.choices(), axes.seeds)
     ]
     with _silent(place):
@@ -206,12 +174,8 @@ class Job:
 
 
 def _of(choice: Choice, seed: int, schedule: Schedule) -> dict[str, Any]:
-    return {
-        "algorithm": choice.algorithm,
-        "sampler": choice.sampler,
-        "options": choice.options,
-        "schedule": replace(schedule, lr=choice.lr, seed=seed),
-    }
+    plugins = {name: value for name, value in vars(choice).items() if name != "lr"}
+    return {**plugins, "schedule": replace(schedule, lr=choice.lr, seed=seed)}
 
 
 def _found(place: Workplace, job: Job) -> Outcome:
