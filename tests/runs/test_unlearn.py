@@ -395,8 +395,9 @@ def test_a_run_that_diverges_stays_so_and_keeps_its_last_checkpoint(
 
 
 def test_a_rate_far_too_high_diverges(place: Workplace, asked: dict[str, Any]):
+    """Weight decay takes a weight w to (1 - 100 · 0.5) w at each step: 24 steps are past fp32's largest number."""
     with pytest.raises(UnlearnkitError) as caught:
-        unlearn(place, **asked | {"algorithm": "ga", "schedule": Schedule(epochs=50, batch_size=8, lr=100.0)})
+        unlearn(place, **asked | {"algorithm": "ga", "schedule": Schedule(epochs=50, lr=100.0, weight_decay=0.5)})
     assert caught.value.code == "diverged"
     assert place.store.run("@last").state == "diverged"
 
