@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -34,9 +35,15 @@ class Contract:
         assert description.summary, "the class needs a docstring: its first line is what listings show"
 
     def _plugins(self) -> Plugins:
-        @hookimpl
-        def register() -> Mapping[str, type]:
-            return {"tested": self.plugin}
+        return _offering(self.kind, self.plugin)
 
-        offering = SimpleNamespace(**{f"register_{self.kind}s": register})
-        return Plugins(entry_points=(), extra=[offering], strict=True)
+
+@cache
+def _offering(kind: str, plugin: type) -> Plugins:
+    """The kit's plugins and the one under test, by the name of "tested"."""
+
+    @hookimpl
+    def register() -> Mapping[str, type]:
+        return {"tested": plugin}
+
+    return Plugins(entry_points=(), extra=[SimpleNamespace(**{f"register_{kind}s": register})], strict=True)
