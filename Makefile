@@ -7,6 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraint
 
 # Models of tests are so small that a second thread costs more than it brings, above all on a busy machine.
 test test-slow: export OMP_NUM_THREADS = 1
+# A process for each processor, up to eight: each of them takes 0.9 GB, and imports torch for itself. It works through
+# tests that lie side by side, as these share what is made once, until it has to help another.
+WORKERS := -n logical --maxprocesses 8 --dist worksteal
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -15,9 +18,9 @@ demo: .venv/installed ## install, then forget eight made-up people with a tiny m
 	$(BIN)/unlearnkit demo
 
 test: .venv/tested ## install what tests need, and run the fast ones
-	$(BIN)/python -m pytest -m "not real and not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not real and not slow"
 
-test-slow: .venv/tested ## tests that take minutes
+test-slow: .venv/tested ## tests that take minutes, one after the other: many start several processes themselves
 	$(BIN)/python -m pytest -m "slow and not real"
 
 real: .venv/installed ## fetch SmolLM2-135M-Instruct (94 MB) into the cache folder
