@@ -121,16 +121,17 @@ class Material:
 
     def utility(self) -> float | None:
         """The kit's model utility over its retain terms."""
-        from unlearnkit.evaluating import Evaluator, chunks, columns, measured
+        from unlearnkit.evaluating import Evaluator, columns, measured, pieces
         from unlearnkit.metrics.model_utility import TERMS, ModelUtility
 
         if not self.asked:
             return None
         metrics = {name: self.place.plugins.build("metric", name, {}) for name in TERMS["retain"]}
-        evaluator = Evaluator(self.model, self.inputs.tokenizer, self.inputs.template, 8, self.max_new_tokens)
+        evaluator = Evaluator(self.model, self.inputs.tokenizer, 8)
         rows = []
-        for chunk in chunks([self.inputs.sets["retain"].samples[row] for row in self.asked], 8):
-            probe = evaluator.probe(chunk, {need for metric in metrics.values() for need in metric.needs})
+        for piece in pieces([self.inputs.sets["retain"].samples[row] for row in self.asked], 8):
+            needs = {need for metric in metrics.values() for need in metric.needs}
+            probe = evaluator.probe(piece, needs, self.inputs.template, max_new_tokens=self.max_new_tokens)
             rows += [row for name, metric in metrics.items() for row in measured(name, metric, "retain", probe)]
         found = ModelUtility().combine(columns(rows, metrics), None)
         return None if isinstance(found, Undefined) else found

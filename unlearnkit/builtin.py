@@ -95,3 +95,8 @@ def register_aggregates() -> dict[str, str]:
         "forget_quality": "unlearnkit.metrics.forget_quality:ForgetQuality",
         "model_utility": "unlearnkit.metrics.model_utility:ModelUtility",
     }
+
+
+@hookimpl
+def register_suites() -> dict[str, str]:
+    return {"tofu": "unlearnkit.suites:tofu.yaml"}

@@ -479,10 +479,16 @@ class Undefined:
 
 @dataclass(frozen=True)
 class TokenScores:
-    """One text under the model: float64 log-probabilities in nats and correctness of its label tokens, both [n]."""
+    """One text under the model: float64 log-probabilities in nats and correctness of its label tokens, both [n].
+
+    Where "vocabulary" is asked for, also what log p(v) is over the whole vocabulary, v drawn from p itself: `entropy`,
+    its mean times -1, and `spread`, its standard deviation; both [n], float64, nats.
+    """
 
     logprobs: np.ndarray
     correct: np.ndarray
+    entropy: np.ndarray | None = None
+    spread: np.ndarray | None = None
 
     @property
     def mean_nll(self) -> float:
@@ -490,19 +496,27 @@ class TokenScores:
         return -float(self.logprobs.mean())
 
 
-Need = Literal["answer", "paraphrases", "wrong", "generation"]
+Need = Literal["answer", "paraphrases", "wrong", "generation", "vocabulary", "prefixed", "gradient"]
 
 
 @dataclass(frozen=True)
 class Probe:
     """All that one pass found out about some samples of a split. Lists run over the samples. What no metric of the
-    pass declared in `needs` is None."""
+    pass declared in `needs` is None.
+
+    `answer`, `paraphrases`, `wrong`: texts read behind the sample's prompt; with "vocabulary", `answer` says what the
+    whole distributions were. `prefixed`: the answer once more, with other samples, which the model never trained on,
+    before the prompt; None where they leave no room. `generation`: what the model says to the prompt by itself.
+    `gradient`: norm of the gradient of the answer's mean NLL by the weights.
+    """
 
     samples: Sequence[Sample]
     answer: Sequence[TokenScores] | None = None
     paraphrases: Sequence[Sequence[TokenScores]] | None = None
     wrong: Sequence[Sequence[TokenScores]] | None = None
     generation: Sequence[str] | None = None
+    prefixed: Sequence[TokenScores | None] | None = None
+    gradient: Sequence[float] | None = None
 
 
 class Metric(ABC):
@@ -533,10 +547,11 @@ class Metric(ABC):
 @dataclass(frozen=True)
 class Column:
     """A metric's stored values on one split: float64 [n], samples without a value left out; `terms` are the
-    per-sample terms whose mean is the split's figure (`Metric.summarise`)."""
+    per-sample terms whose mean is the split's figure (`Metric.summarise`), `samples` the ids, ascending."""
 
     values: np.ndarray
     terms: np.ndarray
+    samples: tuple[str, ...] = ()
 
     @property
     def mean(self) -> float:

@@ -50,6 +50,11 @@ def register_aggregates() -> Mapping[str, str | type[Aggregate]]:  # type: ignor
 
 
 @hookspec
+def register_suites() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Suites by name: where the file is, as `"package.module:file.yaml"`, beside the module."""
+
+
+@hookspec
 def register_adapters() -> Mapping[str, str | type[Adapter]]:  # type: ignore[empty-body]
     """Ways to train an addition instead of the weights, by name."""
 

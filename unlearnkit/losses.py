@@ -144,6 +144,10 @@ def _label_logits(model: nn.Module, batch: Batch, labelled: Tensor, past: Dynami
         done = past.get_seq_length()
         labelled = labelled[:, done:]
         inputs |= {"input_ids": batch.ids[:, done:], "past_key_values": past, "use_cache": True}
+        if (
+            "position_ids" in inspect.signature(type(model).forward).parameters
+        ):  # what is done may be padded on the left
+            inputs["position_ids"] = (batch.mask.cumsum(-1) - 1).clamp_min(0)[:, done:]
     keeps = _keeps(type(model).forward)
     if keeps == "any":
         logits: Tensor = model(**inputs, logits_to_keep=F.pad(labelled, (0, 1))).logits

@@ -16,10 +16,11 @@ from unlearnkit.metrics.model_utility import TERMS, ModelUtility
 from unlearnkit.metrics.probability import Probability, ProbabilityAgainstOptions
 from unlearnkit.metrics.rouge import Rouge
 from unlearnkit.metrics.truth_ratio import TruthRatio
-from unlearnkit.suites import suite
+from unlearnkit.runs.workplace import Workplace
 
 from .probes import probe
 
+TOFU = Workplace().suite("tofu")
 MODELS = ("full", "full_wd0", "retain90", "retain90_wd0")
 METRICS = {
     "probability": Probability(),
@@ -52,8 +53,7 @@ def columns(logs) -> dict[str, Columns]:
         model: {
             (split, name): column(METRICS[name], log, split)
             for split, log in logs(model).items()
-            for name in suite("tofu").splits[split]
-            if name in METRICS
+            for name in METRICS.keys() & {use.name for use in TOFU.splits[split].metrics}
         }
         for model in MODELS
     }

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unlearnkit.contracts import Sample
+from unlearnkit.contracts import Need, Probe, Sample
 from unlearnkit.data import DataSpec, load_samples
 from unlearnkit.data.collate import collate
-from unlearnkit.data.encode import choose_template, encode
+from unlearnkit.data.encode import Template, choose_template, encode
 from unlearnkit.evaluating import Evaluator
 from unlearnkit.metrics.truth_ratio import TruthRatio
 from unlearnkit.models import load_model, load_tokenizer, resolve
@@ -69,8 +69,12 @@ class Reference:
     """The real model on a few samples, and what OpenUnlearning's code found on the same."""
 
     evaluator: Evaluator
+    template: Template
     samples: Sequence[Sample]
     expected: dict[str, Any]
+
+    def probe(self, *needs: Need) -> Probe:
+        return self.evaluator.probe(self.samples, needs, self.template, max_new_tokens=1)
 
 
 @pytest.fixture(scope="session")
@@ -79,14 +83,15 @@ def reference(gguf: Path, shared: Path, tofu: Path) -> Reference:
     template = choose_template("openunlearning", None, has_chat=True)
     found = json.loads((shared / "reference" / "openunlearning" / "eval_smollm2_forget01.json").read_text())
     return Reference(
-        evaluator=Evaluator(load_model(source), load_tokenizer(source), template, batch_size=8, max_new_tokens=1),
+        evaluator=Evaluator(load_model(source), load_tokenizer(source), batch_size=8),
+        template=template,
         samples=load_samples(DataSpec("tofu:forget01"), tofu_dir=tofu).samples[:FEW],
         expected={key: value[:FEW] if isinstance(value, list) else value for key, value in found.items()},
     )
 
 
 def test_losses_and_truth_ratios_are_another_implementations(reference: Reference) -> None:
-    probe = reference.evaluator.probe(reference.samples, {"answer", "paraphrases", "wrong"})
+    probe = reference.probe("answer", "paraphrases", "wrong")
     assert probe.answer and probe.paraphrases and probe.wrong
     found = {
         "avg_loss_answer": [a.mean_nll for a in probe.answer],
@@ -102,8 +107,8 @@ def test_what_is_left_is_the_other_implementations_rounding(reference: Reference
     """It takes a float32 log-softmax over a strided dimension, which is 4e-5 to 1e-4 nats below the float64 value.
     With that very operation on our batches the losses agree to the last digits; without it, ours are the nearer."""
     evaluator, model = reference.evaluator, reference.evaluator.model
-    encoded = encode(evaluator.tokenizer, evaluator.template, [(s.prompt, s.answer) for s in reference.samples])
-    probe = evaluator.probe(reference.samples, {"answer"})
+    encoded = encode(evaluator.tokenizer, reference.template, [(s.prompt, s.answer) for s in reference.samples])
+    probe = reference.probe("answer")
     assert probe.answer
     for row, theirs in enumerate(reference.expected["avg_loss_answer"]):
         batch = collate(encoded, [row], pad=0)

@@ -17,7 +17,6 @@ from unlearnkit.runs.score import score
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.unlearn import unlearn
 from unlearnkit.runs.workplace import Workplace
-from unlearnkit.suites import SUITES, Suite
 
 SOURCE = dedent(
     """
@@ -56,7 +55,7 @@ ONCE = Schedule(epochs=1, batch_size=4)
 USES: dict[str, Callable[[Workplace, str, DataSpec], str]] = {
     "score": lambda place, model, data: score(place, model=model, data=data, scorer="mine", options={"draws": 1}).run,
     "unlearn": lambda place, model, data: unlearn(place, model=model, forget=data, algorithm="mine", schedule=ONCE).run,
-    "eval": lambda place, model, data: evaluate(place, model=model, data={"forget": data}, suite_name="mine").run,
+    "eval": lambda place, model, data: evaluate(place, model=model, data={"forget": data}, suite_name="mine.yaml").run,
 }
 
 
@@ -64,7 +63,8 @@ USES: dict[str, Callable[[Workplace, str, DataSpec], str]] = {
 def test_an_edited_plugin_makes_another_run(
     place: Workplace, model: str, forget: DataSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str
 ):
-    monkeypatch.setitem(SUITES, "mine", Suite("mine", {"forget": ("mine",)}, (), 8))  # type: ignore[misc]
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("splits: {forget: {metrics: [mine]}}")
     file = tmp_path / "mine.py"
 
     def run(source: str) -> str:

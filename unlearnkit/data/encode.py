@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 PLAIN = "Question: {question}\nAnswer: {answer}{eos}"
 TEXT = "{answer}{eos}"
-KINDS = ("auto", "chat", "plain", "openunlearning")
+VERBATIM = "{question}{answer}{eos}"
+WORDED = {"plain": PLAIN, "verbatim": VERBATIM}
+KINDS = ("auto", "chat", "plain", "verbatim", "openunlearning")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Template:
 
     `kind`: "chat" is the model's own chat template, up to the end token of the answer's turn; "openunlearning" the
     same with all that OpenUnlearning puts after the answer (the rest of the turn and one more end token) and its
-    system prompt; "plain" is `Question: … Answer: …`; "file" is the user's text with {question}, {answer}, {eos}.
+    system prompt; "plain" is `Question: … Answer: …`, "verbatim" prompt and answer with nothing between; "file" is the
+    user's text with {question}, {answer}, {eos}.
     """
 
     kind: str
@@ -98,8 +101,8 @@ def choose_template(name: str, system: str | None, *, has_chat: bool) -> Templat
         return Template(name, "You are a helpful assistant." if name == "openunlearning" and system is None else system)
     if system is not None:
         raise BadInput("--system-prompt goes with a chat template only", code="template")
-    if name == "plain":
-        return Template("plain", text=PLAIN)
+    if name in WORDED:
+        return Template(name, text=WORDED[name])
     path = Path(name)
     if not path.is_file():
         raise BadInput(f"--template {name}: neither {', '.join(KINDS)} nor a file", code="template")

@@ -16,6 +16,9 @@ from unlearnkit.plugins.origin import Offer, nearest
 GROUP = "unlearnkit"
 """Of entry points, and of pluggy's markers."""
 
+SUITE = "suite"
+"""The kind whose names stand for files, not for classes."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TARGET = re.compile(r"[\w.]+:[\w.]+")
 
@@ -62,7 +65,7 @@ def offers_of(manager: pluggy.PluginManager, distribution: str, version: str) ->
     Raises:
         UnlearnkitError: a hook returns something other than names and their targets.
     """
-    for kind in KINDS:
+    for kind in (*KINDS, SUITE):
         hook = f"register_{kind}s"
         # Called one by one, as pluggy drops a None, which here is a forgotten `return`.
         for implementation in getattr(manager.hook, hook).get_hookimpls():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.resources
 import importlib.util
 import logging
 import os
@@ -27,7 +28,7 @@ from unlearnkit import builtin
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.plugins.fields import Description, arguments, describe
-from unlearnkit.plugins.hooks import GROUP, check_hooks, new_manager, offers_of
+from unlearnkit.plugins.hooks import GROUP, SUITE, check_hooks, new_manager, offers_of
 from unlearnkit.plugins.origin import Broken, Offer, cause_of, nearest
 from unlearnkit.plugins.source import source
 from unlearnkit.version import __version__
@@ -89,6 +90,29 @@ class Plugins:
                 )
             offers[offer.name] = offer
         return offers
+
+    def suite(self, name: str) -> Path:
+        """The file of a suite.
+
+        Raises:
+            NotFound: code "suite": nobody offers the name.
+            UnlearnkitError: code "plugin-broken": there is no such file.
+        """
+        offers = self.offers(SUITE)
+        if name not in offers:
+            meant = nearest(name, offers)
+            hint = f'did you mean "{meant}"?' if meant else f"suites: {', '.join(offers)}, or a .yaml file"
+            raise NotFound(f'no suite "{name}"', hint=hint, code="suite")
+        module, _, file = str(offers[name].target).partition(":")
+        try:
+            path = Path(str(importlib.resources.files(module) / file))
+        except (Exception, SystemExit) as error:
+            raise UnlearnkitError(
+                f'suite "{name}" cannot be loaded: {cause_of(error)}', code="plugin-broken"
+            ) from error
+        if not path.is_file():
+            raise UnlearnkitError(f'suite "{name}" ({offers[name].origin}): no file {file}', code="plugin-broken")
+        return path
 
     def broken(self) -> list[Broken]:
         """Plugins that were left out."""

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlearnkit.report.curve import Curve, curve
-from unlearnkit.runs.evaluate import Figure, figures_of
+from unlearnkit.runs.evaluate import Figure, figures_of, offered, suite_of
 from unlearnkit.runs.scored import bins, scored, scorer_name
 from unlearnkit.store import records
-from unlearnkit.suites import suite
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -145,15 +144,12 @@ def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> li
 
 def _evaluated(place: Workplace, run: records.Run, known: Collection[str]) -> Evaluated:
     writer = _writer(place, run)
-    chosen = suite(run.method)
-    offered = place.plugins.offers("metric")
-    names = {name for metrics in chosen.splits.values() for name in metrics if name in offered}
-    metrics = {name: place.plugins.build("metric", name, {}) for name in names}
+    chosen = suite_of(place, run)
     return Evaluated(
         run=run,
         writer=writer,
         label=_label(run, writer),
-        figures=figures_of(place, run.id, chosen, metrics),
+        figures=figures_of(place, run.id, chosen, offered(place, chosen)),
         aggregates=_aggregates(place.reading().aggregates(run.id), known),
     )
 
@@ -224,8 +220,8 @@ def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) ->
     store, ranked = place.reading(), scored(place, ranking)
     pieces = bins(ranked.defined, 3)
     rows = []
-    for metric in suite(found.run.method).splits["forget"]:
-        plugin = place.plugins.build("metric", metric, {})
+    chosen = suite_of(place, found.run).only("forget")
+    for (_, metric), plugin in offered(place, chosen).items():
         mine = {
             r.sample: r.value
             for r in store.results(found.run.id)

@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.report.sheet import Sheet, figure, label, number
-from unlearnkit.suites import suite
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -55,17 +54,16 @@ def curve(place: Workplace, run: records.Run) -> Curve | None:
 
 def _values(place: Workplace, evaluation: str, run: records.Run) -> dict[str, float | None]:
     from unlearnkit.evaluating import columns
+    from unlearnkit.runs.evaluate import offered, suite_of
 
-    store, offered = place.reading(), place.plugins.offers("metric")
+    store = place.reading()
     results = store.results(evaluation)
-    metrics = {name: place.plugins.build("metric", name, {}) for name in {r.metric for r in results} & set(offered)}
+    metrics = offered(place, suite_of(place, store.run(evaluation)))
     means = {f"{split}.{name}": of.mean for (split, name), of in columns(results, metrics).items()}
-    splits = suite(run.config["request"].get("suite_name", "tofu")).splits
-    asked = [f"{split}.{name}" for split, names in splits.items() for name in names]
     measured = {f"{r.split}.{r.metric}" for r in results}
     against = run.config.get("reference") or ""
     return {
-        **{name: means.get(name) for name in asked if name in measured},
+        **{f"{split}.{name}": means.get(f"{split}.{name}") for split, name in metrics if f"{split}.{name}" in measured},
         **{row.name: row.value for row in store.aggregates(evaluation, against)},
     }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, reduce
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.contracts import Aggregate, Columns, Metric, Undefined
-from unlearnkit.data.samples import DataSpec
+from unlearnkit.contracts import Aggregate, Columns, Metric, Sample, Undefined
+from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.metrics.intervals import bootstrap
 from unlearnkit.models import load_model
@@ -16,12 +17,16 @@ from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, check_other_answers, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
-from unlearnkit.suites import Suite, suite
+from unlearnkit.suites import Suite, Use
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from unlearnkit.evaluating import Part
     from unlearnkit.models import ModelSource
+
+Metrics = Mapping[tuple[str, str], Metric]
+"""By split and the name that their values stand under."""
 
 BATCH_SIZE = 8
 
@@ -91,21 +96,39 @@ def evaluate(
     Raises:
         UnlearnkitError: bad input, before a model is loaded or anything is written.
     """
-    chosen = checked_suite(suite_name, data, max_new_tokens=max_new_tokens, batch_size=batch_size)
-    metrics = metrics_of(place, chosen, data)
+    chosen = checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    metrics = metrics_of(place, chosen)
     sets = {split: read_set(place, spec) for split, spec in data.items()}
     model = _run_source(place, model)
     source = find_model(place, model)
-    inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt).unique(*data)
-    check_other_answers(inputs)
-    held_against = None if reference is None else reference_run(place, reference, inputs)
-    task = EvalTask(
-        suite=chosen, metrics=metrics, inputs=inputs, against=held_against,
-        max_new_tokens=max_new_tokens or chosen.max_new_tokens, batch_size=batch_size,
+    task = eval_task(
+        place, chosen, metrics, source, data, sets, reference=reference, max_new_tokens=max_new_tokens,
+        batch_size=batch_size, template=template, system_prompt=system_prompt,
     )  # fmt: skip
     asked = task.request(place, model=model, data=data, template=template, system_prompt=system_prompt)
     weights = Weights(source.fingerprint, source.label, lambda: load_model(source))
     return run_task(place, task, weights, asked, parent=writer(place, source))
+
+
+def eval_task(
+    place: Workplace, chosen: Suite, metrics: Metrics, source: ModelSource, data: Mapping[str, DataSpec],
+    sets: Mapping[str, SampleSet], *, reference: str | None, max_new_tokens: int | None, template: str,
+    system_prompt: str | None, batch_size: int = BATCH_SIZE,
+) -> EvalTask:  # fmt: skip
+    """An evaluation, with its sets encoded and checked; see `evaluate`."""
+    inputs = prepare(
+        place, source, data, sets, template=template, system_prompt=system_prompt,
+        templates={split: of.template for split, of in chosen.splits.items() if of.template is not None},
+    ).unique(*data)  # fmt: skip
+    check_other_answers(inputs)
+    return EvalTask(
+        suite=chosen,
+        metrics=metrics,
+        inputs=inputs,
+        against=None if reference is None else reference_run(place, reference, inputs),
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+    )
 
 
 @dataclass(frozen=True)
@@ -113,22 +136,28 @@ class EvalTask:
     """An evaluation but for the weights: which metrics are read of which samples, each once, and how."""
 
     suite: Suite
-    metrics: Mapping[str, Metric]
+    """With the splits that there are data for."""
+    metrics: Metrics
     inputs: Inputs
     against: records.Run | None
     """The evaluation that numbers over samples are held against."""
-    max_new_tokens: int
+    max_new_tokens: int | None = None
+    """Longest generation, in place of the suite's."""
     batch_size: int = BATCH_SIZE
 
     def determines(self, place: Workplace) -> dict[str, Any]:
         """All that its results depend on besides the weights and the environment."""
-        inputs, metrics = self.inputs, self.metrics
         return {
-            "metrics": {n: [*place.plugins.code("metric", n), options_of(m)] for n, m in sorted(metrics.items())},
-            "data": {split: chosen.extras_fingerprint for split, chosen in inputs.sets.items()},
-            "template": inputs.template.fingerprint,
-            "max_new_tokens": self.max_new_tokens,
-            "batch_size": self.batch_size,
+            "parts": {
+                split: {
+                    "metrics": {use.name: _code(place, self.metrics[split, use.name], use) for use in of.metrics},
+                    "data": self.inputs.sets[split].extras_fingerprint,
+                    "template": self.inputs.template_of(split).fingerprint,
+                    "max_new_tokens": self._longest(split),
+                    "before": self._before_key(split),
+                }
+                for split, of in self.suite.splits.items()
+            }
         }
 
     def request(self, place: Workplace, **parts: Any) -> dict[str, Any]:
@@ -137,6 +166,52 @@ class EvalTask:
             place, **parts, suite_name=self.suite.name, reference=None if self.against is None else self.against.id,
             max_new_tokens=self.max_new_tokens, batch_size=self.batch_size,
         )  # fmt: skip
+
+    def parts(self, place: Workplace, weights: str) -> Iterator[Part]:
+        """What is read of each split, under some weights."""
+        from unlearnkit.evaluating import Part
+
+        for split, of in self.suite.splits.items():
+            template, longest = self.inputs.template_of(split), self._longest(split)
+            under = (weights, place.environment(), template.fingerprint)
+            said = digest("generation", *under, longest)
+            keys = {}
+            for use in of.metrics:
+                metric = self.metrics[split, use.name]
+                needs = set(metric.needs)
+                more = {
+                    "generation": longest if "generation" in needs else None,
+                    "others": self.inputs.sets[split].extras_fingerprint if needs & {"paraphrases", "wrong"} else None,
+                    "before": self._before_key(split) if "prefixed" in needs else None,
+                }
+                keys[use.name] = digest("reading", *under, _code(place, metric, use), more)
+            yield Part(
+                split=split,
+                samples=self.inputs.sets[split].samples,
+                metrics={use.name: self.metrics[split, use.name] for use in of.metrics},
+                keys=keys,
+                generations=said,
+                template=template,
+                max_new_tokens=longest,
+                before=self._before(split),
+            )
+
+    def _longest(self, split: str) -> int:
+        return self.max_new_tokens or self.suite.splits[split].max_new_tokens or self.suite.max_new_tokens
+
+    def _before(self, split: str) -> tuple[Sample, ...]:
+        """The samples that stand before others of a split, none where there are no data for them."""
+        of = self.suite.splits[split]
+        found = self.inputs.sets.get(of.before or "")
+        return () if found is None else found.samples[: of.shots]
+
+    def _before_key(self, split: str) -> list[str]:
+        return [sample.id for sample in self._before(split)]
+
+
+def _code(place: Workplace, metric: Metric, use: Use) -> list[Any]:
+    """What determines a metric's value of a probe."""
+    return [*place.plugins.code("metric", use.plugin), options_of(metric)]
 
 
 @dataclass(frozen=True)
@@ -149,10 +224,12 @@ class Weights:
 
 
 def checked_suite(
-    name: str, data: Mapping[str, DataSpec], *, max_new_tokens: int | None, batch_size: int = BATCH_SIZE
+    place: Workplace, name: str, data: Iterable[str], *, max_new_tokens: int | None, batch_size: int = BATCH_SIZE
 ) -> Suite:
-    """The suite, seen to have the splits of the data, and the numbers of an evaluation in their bounds."""
-    chosen = suite(name)
+    """The suite, or several joined by "+", with the splits of the data; and the numbers of an evaluation in their
+    bounds."""
+    chosen = reduce(Suite.beside, (place.suite(part) for part in name.split("+")))
+    data = list(data)
     unknown = sorted(set(data) - set(chosen.splits))
     if unknown or not data:
         raise BadInput(
@@ -164,12 +241,32 @@ def checked_suite(
         raise BadInput(f"--batch-size must be a whole number ≥ 1, got {batch_size}", code="value")
     if max_new_tokens is not None and not 1 <= max_new_tokens <= 100_000:
         raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
-    return chosen
+    return chosen.only(*data)
 
 
-def metrics_of(place: Workplace, chosen: Suite, splits: Iterable[str]) -> dict[str, Metric]:
-    """The metrics of a suite on some of its splits, by name."""
-    return {name: place.plugins.build("metric", name, {}) for split in splits for name in chosen.splits[split]}
+def metrics_of(place: Workplace, chosen: Suite) -> Metrics:
+    """The metrics of a suite's splits."""
+    return {
+        (split, use.name): place.plugins.build("metric", use.plugin, use.options)
+        for split, of in chosen.splits.items()
+        for use in of.metrics
+    }
+
+
+def suite_of(place: Workplace, run: records.Run) -> Suite:
+    """The suite that a run was evaluated by, as it was then; as it is now, for a run that an early version made."""
+    kept = run.config.get("suite")
+    return place.suite(run.method) if kept is None else Suite.of(kept)
+
+
+def offered(place: Workplace, chosen: Suite) -> Metrics:
+    """The metrics of a suite's splits, without those whose plugin is not there any more."""
+    there = place.plugins.offers("metric")
+    splits = {
+        name: replace(of, metrics=tuple(use for use in of.metrics if use.plugin in there))
+        for name, of in chosen.splits.items()
+    }
+    return metrics_of(place, replace(chosen, splits=splits))
 
 
 def run_task(
@@ -199,8 +296,8 @@ def run_task(
         datasets={split: chosen.fingerprint for split, chosen in inputs.sets.items()},
         config={
             "request": dict(asked),
+            "suite": task.suite.json(),
             "template": inputs.template.kind,
-            "max_new_tokens": task.max_new_tokens,
             "forget": asked_of_forget(inputs),
             **({} if step is None else {"step": step}),
         },
@@ -223,7 +320,7 @@ def run_task(
 def report_of(place: Workplace, task: EvalTask, run: str, label: str, computed: int = 0) -> EvalReport:
     """A complete evaluation as a report."""
     figures = figures_of(place, run, task.suite, task.metrics)
-    aggregates = _aggregate(place, run, task.suite, task.metrics, task.against)
+    aggregates = combine(place, run, task.suite, task.metrics, task.against)
     total = sum(len(chosen.samples) for chosen in task.inputs.sets.values())
     return EvalReport(run, label, task.suite.name, computed, total - computed, figures, aggregates)
 
@@ -275,48 +372,49 @@ def asked_of_forget(inputs: Inputs) -> str | None:
     """What two evaluations must share for their forget sets to be held against each other."""
     if "forget" not in inputs.sets:
         return None
-    return digest(inputs.sets["forget"].extras_fingerprint, inputs.template.fingerprint)
+    return digest(inputs.sets["forget"].extras_fingerprint, inputs.template_of("forget").fingerprint)
 
 
 def _measure(place: Workplace, run: records.Run, task: EvalTask, weights: Weights) -> int:
-    from unlearnkit import evaluating
+    from unlearnkit.evaluating import Evaluator, measure
 
     inputs = task.inputs
-    evaluator = evaluating.Evaluator(
-        weights.load(), inputs.tokenizer, inputs.template, task.batch_size, task.max_new_tokens
+
+    def evaluator() -> Evaluator:
+        return Evaluator(weights.load(), inputs.tokenizer, task.batch_size, inputs.model.context)
+
+    evaluator = cache(evaluator)
+    return sum(
+        measure(
+            place.store, run.id, part, evaluator, task.batch_size, place.progress, keep_text=place.settings.store_text
+        )
+        for part in task.parts(place, weights.fingerprint)
     )
-    computed = 0
-    for split, samples in inputs.sets.items():
-        read = {name: task.metrics[name] for name in task.suite.splits[split]}
-        computed += evaluating.measure(
-            place.store, run.id, split, samples.samples, read, evaluator, place.progress,
-            keep_text=place.settings.store_text,
-        )  # fmt: skip
-    return computed
 
 
-def figures_of(place: Workplace, run: str, chosen: Suite, metrics: Mapping[str, Metric]) -> dict[str, Figure]:
+def figures_of(place: Workplace, run: str, chosen: Suite, metrics: Metrics) -> dict[str, Figure]:
     """{`split.metric`: figure} of a run, from its stored rows."""
     from unlearnkit.evaluating import columns
 
     results = place.store.results(run)
     made = columns(results, metrics)
+    reasons = {(r.split, r.metric): r.status for r in reversed(results)}
     figures = {}
-    for split in chosen.splits:
-        for name in chosen.splits[split]:
-            rows = [r for r in results if (r.split, r.metric) == (split, name)]
-            if (split, name) in made:
-                terms = made[split, name].terms
+    for split, of in chosen.splits.items():
+        for use in of.metrics:
+            name = f"{split}.{use.name}"
+            if (split, use.name) in made:
+                terms = made[split, use.name].terms
                 interval = bootstrap(terms)
                 low, high = interval if interval is not None else (None, None)
-                figures[f"{split}.{name}"] = Figure(float(terms.mean()), len(terms), low, high)
-            elif rows:
-                figures[f"{split}.{name}"] = Figure(None, 0, None, None, reason=rows[0].status)
+                figures[name] = Figure(float(terms.mean()), len(terms), low, high)
+            elif (split, use.name) in reasons:
+                figures[name] = Figure(None, 0, None, None, reason=reasons[split, use.name])
     return figures
 
 
-def _aggregate(
-    place: Workplace, run: str, chosen: Suite, metrics: Mapping[str, Metric], against: records.Run | None
+def combine(
+    place: Workplace, run: str, chosen: Suite, metrics: Metrics, against: records.Run | None
 ) -> dict[str, records.AggregateRow]:
     """The suite's aggregates, from stored columns; kept with the run that they were held against."""
     from unlearnkit.evaluating import columns
@@ -324,13 +422,13 @@ def _aggregate(
     mine = columns(place.store.results(run), metrics)
     theirs: Columns | None = None if against is None else columns(place.store.results(against.id), metrics)
     rows = []
-    for name in chosen.aggregates:
-        aggregate: Aggregate = place.plugins.build("aggregate", name, {})
+    for use in chosen.aggregates:
+        aggregate: Aggregate = place.plugins.build("aggregate", use.plugin, use.options)
         held = against.id if against is not None and aggregate.needs_reference else None
         value = aggregate.combine(mine, theirs)
         if isinstance(value, Undefined):
-            rows.append(records.AggregateRow(name, None, reason=value.reason, reference=held))
+            rows.append(records.AggregateRow(use.name, None, reason=value.reason, reference=held))
         else:
-            rows.append(records.AggregateRow(name, float(value), reference=held))
+            rows.append(records.AggregateRow(use.name, float(value), reference=held))
     place.store.put_aggregates(run, rows)
     return {row.name: row for row in rows}

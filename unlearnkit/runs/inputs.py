@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +64,18 @@ def model_of_run(place: Workplace, run: records.Run) -> ModelSource:
 @dataclass(frozen=True)
 class Inputs:
     """A model with its tokenizer and template, and any number of sets by role, encoded but for those that are read as
-    texts alone."""
+    texts alone. `templates` has those of sets that are put to the model in a way of their own."""
 
     model: ModelSource
     tokenizer: PreTrainedTokenizerFast
     template: Template
     sets: Mapping[str, SampleSet]
     encoded: Mapping[str, list[Encoded]]
+    templates: Mapping[str, Template] = field(default_factory=dict)
+
+    def template_of(self, role: str) -> Template:
+        """How the samples of a set are put to the model."""
+        return self.templates.get(role, self.template)
 
     @property
     def pad(self) -> int:
@@ -130,25 +135,29 @@ def prepare(
     template: str,
     system_prompt: str | None,
     as_texts: Collection[str] = (),
+    templates: Mapping[str, str] | None = None,
 ) -> Inputs:
     """Tokenise the sets for a model, with every row checked against its template and context.
 
     Args:
         as_texts: roles of sets that no model will read: a document of a corpus may be longer than any context.
+        templates: names of templates by role, of those sets that have one of their own.
 
     Raises:
         UnlearnkitError: codes `no-target`, `too-long`, `template`, `tokenizer`, `empty`.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     tokenizer = load_tokenizer(source)
-    chosen = choose_template(template, system_prompt, has_chat=bool(tokenizer.chat_template))
+    has_chat = bool(tokenizer.chat_template)
+    chosen = choose_template(template, system_prompt, has_chat=has_chat)
+    own = {role: choose_template(name, None, has_chat=has_chat) for role, name in (templates or {}).items()}
     kept: dict[str, SampleSet] = {}
     encoded: dict[str, list[Encoded]] = {}
     for role, samples in sets.items():
         if role in as_texts:
             kept[role] = samples
             continue
-        items, faults = encode_samples(tokenizer, chosen, samples.samples, context=source.context)
+        items, faults = encode_samples(tokenizer, own.get(role, chosen), samples.samples, context=source.context)
         if faults and specs[role].on_bad_row == "fail":
             raise bad_rows_error(samples.label, faults)
         kept[role] = samples.without({p: code.replace("-", "_") for p, (code, _) in faults.items()})
@@ -159,7 +168,7 @@ def prepare(
             place.progress.warn(f"{samples.label}: {len(kept[role].skipped)} bad rows left out")
         if samples.duplicates:
             place.progress.warn(f"{samples.label}: {samples.duplicates} rows repeat an earlier one")
-    return Inputs(source, tokenizer, chosen, kept, encoded)
+    return Inputs(source, tokenizer, chosen, kept, encoded, own)
 
 
 def check_other_answers(inputs: Inputs) -> None:
@@ -168,9 +177,9 @@ def check_other_answers(inputs: Inputs) -> None:
     Raises:
         UnlearnkitError: codes `no-target`, `too-long`.
     """
-    for chosen in inputs.sets.values():
+    for role, chosen in inputs.sets.items():
         others = [replace(s, answer=text) for s in chosen.samples for text in (*s.paraphrases, *s.wrong)]
-        _, faults = encode_samples(inputs.tokenizer, inputs.template, others, context=inputs.model.context)
+        _, faults = encode_samples(inputs.tokenizer, inputs.template_of(role), others, context=inputs.model.context)
         if faults:
             told = {p: (code, f"another answer: {text}") for p, (code, text) in faults.items()}
             raise bad_rows_error(chosen.label, told)

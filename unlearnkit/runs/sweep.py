@@ -139,7 +139,7 @@ def sweep(
     """
     own = {"forget": forget} if retain is None else {"forget": forget, "retain": retain}
     data = {**own, **(eval_data or {})}
-    checked_suite(suite_name, data, max_new_tokens=max_new_tokens)
+    checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens)
     reading = {"reference": reference, "template": template, "system_prompt": system_prompt}
     measured = {"suite_name": suite_name, "max_new_tokens": max_new_tokens}
     on_the_way = {} if eval_every is None else {"eval_every": eval_every, "eval_data": eval_data, **measured}

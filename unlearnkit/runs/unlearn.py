@@ -129,7 +129,7 @@ def prepared(
     schedule = schedule or Schedule()
     _check(probe_every, threshold)
     watching = Watching(tuple(until), tuple(keep), best, eval_every, suite_name, eval_data or {}, max_new_tokens)
-    evaluated = watching.data(forget, retain)
+    evaluated = watching.data(place, forget, retain)
     goals = watching.goals(place, evaluated, retain=retain is not None, reference=reference)
     method: Algorithm = place.plugins.build("algorithm", algorithm, options or {})
     order = _sampler(place, sampler, sampler_options or {})

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from unlearnkit.contracts import Aggregate, Direction, Metric
+from unlearnkit.contracts import Aggregate, Direction
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput
 from unlearnkit.models import ModelSource
 from unlearnkit.runs.conditions import NLLS, Best, Goals, check_name, parse
-from unlearnkit.runs.evaluate import EvalTask, checked_suite, metrics_of, reference_run
-from unlearnkit.runs.inputs import check_other_answers, prepare, read_set
+from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, metrics_of
+from unlearnkit.runs.inputs import read_set
 from unlearnkit.runs.workplace import Workplace
-from unlearnkit.suites import suite
+from unlearnkit.suites import Suite, Use
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Watching:
             said = "--eval-data" if self.eval_data else "--max-new-tokens"
             raise BadInput(f"{said} is for evaluations during training", hint="--eval-every STEPS", code="usage")
 
-    def data(self, forget: DataSpec, retain: DataSpec | None) -> dict[str, DataSpec]:
+    def data(self, place: Workplace, forget: DataSpec, retain: DataSpec | None) -> dict[str, DataSpec]:
         """What evaluations read: the run's own sets, where no others are named."""
         if self.eval_every is None:
             return {}
         own = {"forget": forget} if retain is None else {"forget": forget, "retain": retain}
         data = {**own, **self.eval_data}
-        checked_suite(self.suite_name, data, max_new_tokens=self.max_new_tokens)
+        checked_suite(place, self.suite_name, data, max_new_tokens=self.max_new_tokens)
         return data
 
     def goals(self, place: Workplace, splits: Iterable[str], *, retain: bool, reference: str | None) -> Goals:
@@ -71,15 +71,16 @@ class Watching:
         keep = [parse("--keep", text) for text in self.keep]
         flags = [("--until", c.name) for c in until] + [("--keep", c.name) for c in keep]
         flags += [] if self.best is None else [("--best", self.best)]
-        chosen = suite(self.suite_name)
-        evaluated = _directions(place, chosen.splits, chosen.aggregates)
-        here = {name: chosen.splits[name] for name in splits}
-        better: dict[str, Direction] = {**NLLS, **(_directions(place, here, chosen.aggregates) if here else {})}
+        whole = place.suite(self.suite_name)
+        chosen = whole.only(*splits)
+        evaluated = _directions(place, whole)
+        better: dict[str, Direction] = {**NLLS, **(_directions(place, chosen) if chosen.splits else {})}
+        aggregates = {use.name: use for use in chosen.aggregates}
         for flag, name in flags:
             if name == "retain.nll" and not retain:
                 raise BadInput(f"{flag} {name} needs a retain set", hint="--retain DATA", code="condition")
-            check_name(flag, name, better, evaluated, evaluating=bool(here))
-            if name in chosen.aggregates and reference is None and _aggregate(place, name).needs_reference:
+            check_name(flag, name, better, evaluated, evaluating=bool(chosen.splits))
+            if name in aggregates and reference is None and _aggregate(place, aggregates[name]).needs_reference:
                 raise BadInput(f"{flag} {name} needs a reference", hint="--reference RUN", code="condition")
         if self.best is None:
             return Goals(until, keep)
@@ -98,18 +99,13 @@ class Watching:
         """
         if self.eval_every is None:
             return None
-        chosen = suite(self.suite_name)
+        chosen = checked_suite(place, self.suite_name, data, max_new_tokens=self.max_new_tokens)
         sets = {split: read_set(place, spec) for split, spec in data.items()}
-        inputs = prepare(place, source, data, sets, template=template, system_prompt=system_prompt).unique(*data)
-        check_other_answers(inputs)
-        task = EvalTask(
-            suite=chosen,
-            metrics=metrics_of(place, chosen, data),
-            inputs=inputs,
-            against=None if reference is None else reference_run(place, reference, inputs),
-            max_new_tokens=self.max_new_tokens or chosen.max_new_tokens,
-        )
-        samples = sum(len(of.samples) for of in inputs.sets.values())
+        task = eval_task(
+            place, chosen, metrics_of(place, chosen), source, data, sets, reference=reference,
+            max_new_tokens=self.max_new_tokens, template=template, system_prompt=system_prompt,
+        )  # fmt: skip
+        samples = sum(len(of.samples) for of in task.inputs.sets.values())
         place.progress.say(f"evaluated by {chosen.name} every {self.eval_every} steps, on {samples} samples")
         asked = task.request(place, model=model, data=data, template=template, system_prompt=system_prompt)
         return Evaluation(self.eval_every, task, asked)
@@ -120,17 +116,11 @@ class Watching:
         return {name: value for name, value in vars(self).items() if value != getattr(usual, name)}
 
 
-def _directions(
-    place: Workplace, splits: Mapping[str, Sequence[str]], aggregates: Sequence[str]
-) -> dict[str, Direction]:
+def _directions(place: Workplace, chosen: Suite) -> dict[str, Direction]:
     """Which way each number of an evaluation is better, by name."""
-    found: dict[str, Direction] = {}
-    for split, metrics in splits.items():
-        for name in metrics:
-            metric: Metric = place.plugins.build("metric", name, {})
-            found[f"{split}.{name}"] = metric.better(split)
-    return {**found, **{name: _aggregate(place, name).direction for name in aggregates}}
+    found = {f"{split}.{name}": metric.better(split) for (split, name), metric in metrics_of(place, chosen).items()}
+    return {**found, **{use.name: _aggregate(place, use).direction for use in chosen.aggregates}}
 
 
-def _aggregate(place: Workplace, name: str) -> Aggregate:
-    return place.plugins.build("aggregate", name, {})  # type: ignore[no-any-return]
+def _aggregate(place: Workplace, use: Use) -> Aggregate:
+    return place.plugins.build("aggregate", use.plugin, use.options)  # type: ignore[no-any-return]

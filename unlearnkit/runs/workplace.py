@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import Interrupted, NotFound, UnlearnkitError
@@ -13,6 +14,7 @@ from unlearnkit.progress import SILENT, Progress
 from unlearnkit.runs.identity import environment
 from unlearnkit.runs.stopping import Stop
 from unlearnkit.settings import Settings, load_settings
+from unlearnkit.suites import Suite, read
 from unlearnkit.training.words import sharing
 
 if TYPE_CHECKING:
@@ -105,6 +107,20 @@ class Workplace:
         if self.settings.plugin_file is not None:
             found.load_file(self.settings.plugin_file)
         return found
+
+    def suite(self, name: str) -> Suite:
+        """The suite of a name, or of a user's own file.
+
+        Raises:
+            NotFound: code `suite`, where there is none.
+            BadInput: code `suite`, where the file is none.
+        """
+        path = Path(name)
+        if path.suffix not in (".yaml", ".yml"):
+            path = self.plugins.suite(name)
+        elif not path.is_file():
+            raise NotFound(f"no suite file at {path}", code="suite")
+        return read(path, name)
 
     def __enter__(self) -> Workplace:
         return self

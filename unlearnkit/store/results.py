@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -28,6 +28,34 @@ class Results(Base):
     def generations(self, run_id: str) -> list[Generation]:
         """A run's texts, by split and sample."""
         return self._of(Generation, schema.generation, run_id)
+
+    def put_readings(self, run_id: str, split: str, keys: Mapping[str, str]) -> None:
+        """Say what determines values of a run's split, by metric, so that other runs may take them from it."""
+        rows = [{"run": run_id, "split": split, "metric": metric, "key": key} for metric, key in keys.items()]
+        with self._write() as connection:
+            put(connection, schema.reading, rows)
+
+    def known_results(self, key: str) -> list[Result]:
+        """Values of all runs that a key and the sample determine; of several for one sample the oldest run's."""
+        table, reading = schema.result.c, schema.reading.c
+        query = sa.select(schema.result).join(
+            schema.reading,
+            sa.and_(reading.run == table.run, reading.split == table.split, reading.metric == table.metric),
+        )
+        query = query.where(reading.key == key).order_by(table.run.desc())
+        with self._read() as connection:
+            found = {row["sample"]: record(Result, row) for row in connection.execute(query).mappings()}
+        return list(found.values())
+
+    def known_generations(self, key: str) -> dict[str, str]:
+        """Texts by sample that are determined by a key and the sample; of several the oldest run's."""
+        table, reading = schema.generation.c, schema.reading.c
+        query = sa.select(table.sample, table.text).join(
+            schema.reading, sa.and_(reading.run == table.run, reading.split == table.split)
+        )
+        query = query.where(reading.key == key).order_by(table.run.desc())
+        with self._read() as connection:
+            return {row.sample: row.text for row in connection.execute(query)}
 
     def shared_generations(self, series: str, split: str) -> dict[str, str]:
         """Texts by sample of all runs of a series; of several for one sample the newest run's."""

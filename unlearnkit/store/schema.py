@@ -230,6 +230,16 @@ result = _table(
     _must("status"),
 )
 
+reading = _table(
+    "reading",
+    # What determines the values of one metric on one split, less the sample; "generation" is what is said.
+    _of_run(),
+    _key("split"),
+    _key("metric"),
+    _must("key"),
+    sa.Index("reading_key", "key"),
+)
+
 generation = _table("generation", _of_run(), _key("split"), _key("sample"), _must("text"))
 
 aggregate = _table(

@@ -1,0 +1,78 @@
+"""What a model says in a batch that shrinks is what it says alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from architectures import MODELS
+
+from unlearnkit.evaluating.generation import continuations
+
+END = 63
+
+
+def prompts(n: int = 6) -> list[list[int]]:
+    rng = np.random.default_rng(1)
+    return [rng.integers(1, 60, rng.integers(1, 12)).tolist() for _ in range(n)]
+
+
+def alone(model: Any, prompt: list[int], limit: int, end: int) -> list[int]:
+    """Greedy decoding without a cache: the whole text is read again for each token."""
+    said: list[int] = []
+    while len(said) < limit:
+        with torch.no_grad():
+            token = int(model(torch.tensor([prompt + said])).logits[0, -1].argmax())
+        if token == end:
+            break
+        said.append(token)
+    return said
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "mamba"])
+def test_every_prompt_is_continued_as_by_itself(name: str):
+    model = MODELS[name]()
+    texts = prompts()
+    free = [alone(model, text, 10, -1) for text in texts]
+    end = max({t for said in free for t in said}, key=lambda t: sum(t in said for said in free))
+    expected = [alone(model, text, 10, end) for text in texts]
+    assert len({len(said) for said in expected}) > 1, "some end before others"
+    assert continuations(model, texts, limit=10, end=end, pad=0) == expected
+
+
+def test_what_has_ended_is_not_read_any_more(monkeypatch: pytest.MonkeyPatch):
+    model = MODELS["llama"]()
+    texts = prompts()
+    rows: list[int] = []
+    forward = type(model).forward
+
+    def watched(self: Any, input_ids: Any = None, **more: Any) -> Any:
+        rows.append(len(input_ids))
+        return forward(self, input_ids=input_ids, **more)
+
+    watched.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
+    monkeypatch.setattr(type(model), "forward", watched)
+    ends = {row: row + 1 for row in range(len(texts))}  # prompt 0 says one token, prompt 1 two, …
+    turn = iter(range(100))
+
+    def choose(logits: torch.Tensor, going: Any) -> torch.Tensor:
+        now = next(turn)
+        return torch.tensor([END if now == ends[row] else 1 for row in going])
+
+    found = continuations(model, texts, limit=50, end=END, pad=0, choose=choose)
+    assert [len(tokens) for tokens in found] == list(ends.values())
+    assert rows == [6, 6, 5, 4, 3, 2, 1]
+
+
+def test_the_models_own_context_ends_it():
+    model = MODELS["llama"]()
+    room = model.config.max_position_embeddings
+    [said] = continuations(model, [[1] * (room - 3)], limit=10, end=None, pad=0)
+    assert len(said) == 3
+
+
+def test_nothing_is_said_to_no_prompt():
+    assert continuations(MODELS["llama"](), [[], [1]], limit=1, end=None, pad=0)[0] == []
+    assert continuations(MODELS["llama"](), [[1]], limit=0, end=None, pad=0) == [[]]

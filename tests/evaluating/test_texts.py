@@ -1,0 +1,122 @@
+"""What is read of texts with a shared beginning is what is read of them whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from architectures import MODELS
+from torch import nn
+
+from unlearnkit.contracts import TokenScores
+from unlearnkit.data.encode import Encoded
+from unlearnkit.evaluating.texts import Reader, beginning
+
+
+def asked(n: int = 5, answers: int = 3) -> list[list[Encoded]]:
+    """n questions of 9 to 20 tokens, each with some answers of 2 to 8."""
+    rng = np.random.default_rng(0)
+    groups = []
+    for _ in range(n):
+        prompt = rng.integers(1, 64, rng.integers(9, 21)).tolist()
+        lengths = rng.integers(2, 9, answers)
+        groups.append([Encoded((*prompt, *rng.integers(1, 64, n).tolist()), len(prompt)) for n in lengths])
+    return groups
+
+
+def naive(model: nn.Module, text: Encoded) -> dict[str, np.ndarray]:
+    """One text by itself: whole logits in float64, and sums over the vocabulary written out."""
+    with torch.no_grad():
+        logits = model(torch.tensor([text.ids])).logits[0, :-1].double()
+    log_p = torch.log_softmax(logits, -1)
+    p = log_p.exp()
+    entropy = -(p * log_p).sum(-1)
+    spread = ((p * log_p**2).sum(-1) - entropy**2).sqrt()
+    labels = torch.tensor(text.ids[1:])
+    rows = slice(max(text.labels_from, 1) - 1, None)
+    return {
+        "logprobs": log_p.gather(-1, labels[:, None])[rows, 0].numpy(),
+        "correct": (logits.argmax(-1) == labels)[rows].numpy(),
+        "entropy": entropy[rows].numpy(),
+        "spread": spread[rows].numpy(),
+    }
+
+
+def passes(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Shapes of what the model reads from here on."""
+    shapes: list[tuple[int, ...]] = []
+    kind, forward = type(model), type(model).forward
+
+    def watched(self: Any, input_ids: Any = None, **more: Any) -> Any:
+        shapes.append(tuple(input_ids.shape))
+        return forward(self, input_ids=input_ids, **more)
+
+    watched.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
+    watched.__wrapped__ = forward  # type: ignore[attr-defined]
+    monkeypatch.setattr(kind, "forward", watched)
+    return shapes
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_text_is_what_it_is_by_itself(name: str):
+    """With rotary, learned and relative positions, windows, and states that are no keys and values."""
+    model = MODELS[name]()
+    groups = [*asked(), [Encoded((5, 6, 7), 0)], []]
+    found = Reader(model, 0, batch_size=4).read(groups, vocabulary=True)
+    assert [len(group) for group in found] == [len(group) for group in groups]
+    for group, texts in zip(found, groups, strict=True):
+        for scores, text in zip(group, texts, strict=True):
+            for what, expected in naive(model, text).items():
+                np.testing.assert_allclose(getattr(scores, what), expected, rtol=0, atol=5e-5, err_msg=what)
+
+
+@pytest.mark.parametrize(("name", "shares"), [("llama", True), ("gpt2", True), ("gemma2", False), ("mamba", False)])
+def test_a_beginning_is_run_once_where_the_model_keeps_keys_and_values(
+    name: str, shares: bool, monkeypatch: pytest.MonkeyPatch
+):
+    model, groups = MODELS[name](), asked(n=4, answers=7)
+    reader = Reader(model, 0, batch_size=28)
+    reader.read(groups)  # tries whether sharing gives the same
+    shapes = passes(model, monkeypatch)
+    reader.read(groups)
+    read = sum(rows * width for rows, width in shapes)
+    heads, rest = [beginning(group) for group in groups], [len(t) - beginning(g) for g in groups for t in g]
+    if shares:
+        assert shapes == [(4, max(heads)), (28, max(rest))]
+    else:
+        assert shapes == [(28, max(len(text) for group in groups for text in group))]
+        assert read > 4 * max(heads) + 28 * max(rest)
+
+
+def test_a_beginning_ends_where_texts_part_and_before_a_label_is_predicted():
+    same = (1, 2, 3, 4, 5)
+    assert beginning([Encoded((*same, 6, 7), 5), Encoded((*same, 8), 5)]) == 4
+    assert beginning([Encoded((1, 2, 9, 4, 5, 6), 5), Encoded((*same, 8), 5)]) == 2
+    assert beginning([Encoded(same, 0), Encoded(same, 0)]) == 0
+
+
+def test_without_the_vocabulary_nothing_is_said_of_it():
+    [[scores]] = Reader(MODELS["llama"](), 0, batch_size=4).read([[Encoded((1, 2, 3), 1)]])
+    assert scores.entropy is None and scores.spread is None
+
+
+def test_a_model_that_is_wrong_with_a_cache_reads_texts_whole(monkeypatch: pytest.MonkeyPatch):
+    import transformers as tf
+
+    forward = tf.LlamaForCausalLM.forward
+
+    def forgets(self: Any, *args: Any, past_key_values: Any = None, **more: Any) -> Any:
+        if past_key_values is not None:
+            more["position_ids"] = torch.zeros_like(more["position_ids"])
+        return forward(self, *args, past_key_values=past_key_values, **more)
+
+    forgets.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
+    model, groups = MODELS["llama"](), asked()
+    expected: Sequence[Sequence[TokenScores]] = Reader(model, 0, batch_size=1).read([[t] for g in groups for t in g])
+    monkeypatch.setattr(tf.LlamaForCausalLM, "forward", forgets)
+    found = Reader(model, 0, batch_size=4).read(groups)
+    for (one,), other in zip(expected, (scores for group in found for scores in group), strict=True):
+        np.testing.assert_allclose(other.logprobs, one.logprobs, rtol=0, atol=5e-5)

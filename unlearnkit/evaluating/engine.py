@@ -1,0 +1,173 @@
+"""The evaluation engine: what the store does not hold of a split is asked of the model, once, and stored at once.
+
+Values are looked up by a key of all that determines them but the sample, so those that another run has found are
+taken from there. A model is loaded only where something is missing. Rounding alone is not part of a key: a value found
+in another batch differs in its last bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unlearnkit.contracts import Column, Metric, Need, Probe, Sample, Undefined
+from unlearnkit.errors import UnlearnkitError
+from unlearnkit.store.records import Generation, Result
+
+if TYPE_CHECKING:
+    from unlearnkit.data.encode import Template
+    from unlearnkit.evaluating.probing import Evaluator
+    from unlearnkit.progress import Progress
+    from unlearnkit.store import Store
+
+PIECE = 4
+"""Batches in a piece of work. Rows are stored when it is done, and its prompts are answered together: a token costs
+less the more of them are found at a time."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split as it is evaluated: what is read of which samples, and how they are put to a model.
+
+    `metrics` and `keys` are by the names that values are stored under; `generations` is the key of what the model says
+    by itself. `before` are the samples that "prefixed" puts before each.
+    """
+
+    split: str
+    samples: Sequence[Sample]
+    metrics: Mapping[str, Metric]
+    keys: Mapping[str, str]
+    generations: str
+    template: Template
+    max_new_tokens: int
+    before: Sequence[Sample] = ()
+
+
+def pieces(samples: Sequence[Sample], size: int) -> Iterator[list[Sample]]:
+    """Pieces of work: samples of similar length together, a function of the samples and the size alone."""
+    order = sorted(samples, key=lambda s: (len(s.prompt) + len(s.answer), s.position))
+    for i in range(0, len(order), size):
+        yield order[i : i + size]
+
+
+def measure(
+    store: Store,
+    run: str,
+    part: Part,
+    evaluator: Callable[[], Evaluator],
+    batch_size: int,
+    progress: Progress,
+    *,
+    keep_text: bool,
+) -> int:
+    """Measure what the store lacks of a split; the number of samples that went through the model.
+
+    Args:
+        evaluator: gives the model; called only where something is missing.
+
+    Raises:
+        UnlearnkitError: code `plugin-error` or `plugin-contract`, where a metric is at fault.
+    """
+    store.put_readings(run, part.split, {**part.keys, GENERATIONS: part.generations})
+    wanted = {sample.id for sample in part.samples}
+    known = {name: _known(store, run, part, name, wanted) for name in part.metrics}
+    generated = any("generation" in metric.needs for metric in part.metrics.values())
+    said = store.known_generations(part.generations) if generated else {}
+    computed = 0
+    progress.start(f"evaluating {part.split}", len(part.samples))
+    for piece in pieces(part.samples, PIECE * batch_size):
+        # What a metric lacks of a piece is found with what the others lack of it: a pass has room for all.
+        missing = {name: metric for name, metric in part.metrics.items() if any(s.id not in known[name] for s in piece)}
+        some = [s for s in piece if any(s.id not in known[name] for name in missing)]
+        if some:
+            probe, asked = _probe(part, some, missing.values(), said, evaluator)
+            rows = [
+                row
+                for name, metric in missing.items()
+                for row in measured(name, metric, part.split, probe)
+                if row.sample not in known[name]
+            ]
+            texts = [Generation(part.split, s.id, text) for s, text in zip(some, probe.generation or (), strict=False)]
+            store.put_results(run, rows, texts if keep_text else ())
+            store.beat(run)
+            computed += len(some) if asked else 0
+        progress.advance(len(piece))
+    progress.finish()
+    return computed
+
+
+GENERATIONS = "generation"
+"""Under what name the key of generations is kept, beside those of metrics."""
+
+
+def _known(store: Store, run: str, part: Part, name: str, wanted: Collection[str]) -> set[str]:
+    """The samples whose values the run has, with those that it takes from other runs now."""
+    found = [row for row in store.known_results(part.keys[name]) if row.sample in wanted]
+    store.put_results(run, [Result(part.split, name, r.sample, r.value, r.status) for r in found])
+    return {row.sample for row in found}
+
+
+def _probe(
+    part: Part,
+    samples: Sequence[Sample],
+    metrics: Collection[Metric],
+    said: Mapping[str, str],
+    evaluator: Callable[[], Evaluator],
+) -> tuple[Probe, bool]:
+    """What some metrics need to know of some samples, and whether the model was asked."""
+    needs: set[Need] = {need for metric in metrics for need in metric.needs}
+    texts = [said[s.id] for s in samples if s.id in said]
+    if len(texts) < len(samples):
+        texts = []
+    if texts and "generation" in needs:
+        needs.remove("generation")
+        if not needs:
+            return Probe(samples, generation=texts), False
+    probe = evaluator().probe(samples, needs, part.template, max_new_tokens=part.max_new_tokens, before=part.before)
+    return (replace(probe, generation=texts) if texts else probe), True
+
+
+def measured(name: str, metric: Metric, split: str, probe: Probe) -> list[Result]:
+    """A metric's values on a probe as rows; what is not a number becomes a reason."""
+    try:
+        values = list(metric.measure(probe))
+    except (Exception, SystemExit) as error:
+        raise UnlearnkitError(
+            f"metric {name} failed on {split}: {type(error).__name__}: {error}", code="plugin-error"
+        ) from error
+    if len(values) != len(probe.samples):
+        raise UnlearnkitError(
+            f"metric {name} gave {len(values)} values for {len(probe.samples)} samples",
+            code="plugin-contract",
+        )
+    rows = []
+    for sample, value in zip(probe.samples, values, strict=True):
+        if isinstance(value, Undefined):
+            rows.append(Result(split, name, sample.id, None, value.reason))
+        elif np.isfinite(value):
+            rows.append(Result(split, name, sample.id, float(value)))
+        else:
+            rows.append(Result(split, name, sample.id, None, "nonfinite"))
+    return rows
+
+
+def columns(results: Sequence[Result], metrics: Mapping[tuple[str, str], Metric]) -> dict[tuple[str, str], Column]:
+    """Stored rows as columns, samples in a fixed order; what is of none of the metrics is left out.
+
+    Args:
+        metrics: by split and the name that values are stored under.
+    """
+    found: dict[tuple[str, str], list[tuple[str, float]]] = {}
+    for result in results:
+        if result.value is not None and (result.split, result.metric) in metrics:
+            found.setdefault((result.split, result.metric), []).append((result.sample, result.value))
+    made = {}
+    for (split, name), pairs in found.items():
+        pairs.sort()
+        values = np.array([value for _, value in pairs])
+        terms = metrics[split, name].summarise(values, split)
+        made[split, name] = Column(values, terms, tuple(sample for sample, _ in pairs))
+    return made

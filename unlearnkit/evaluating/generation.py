@@ -1,0 +1,90 @@
+"""What a model says by itself: many prompts at once, and what has come to its end leaves the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unlearnkit.data.collate import prompts
+from unlearnkit.data.encode import Encoded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+Choice = Callable[["Tensor", Sequence[int]], "Tensor"]
+"""The next tokens [B] by logits [B, V]; also given which prompts the rows belong to."""
+
+
+def likeliest(logits: Tensor, rows: Sequence[int]) -> Tensor:
+    """Greedy decoding."""
+    del rows
+    return logits.argmax(-1)
+
+
+@torch.inference_mode()
+def continuations(
+    model: PreTrainedModel,
+    texts: Sequence[Sequence[int]],
+    *,
+    limit: int,
+    end: int | None,
+    pad: int,
+    choose: Choice = likeliest,
+) -> list[list[int]]:
+    """The tokens that a model goes on with behind each of some token sequences, without the end token.
+
+    Args:
+        limit: how many at most; fewer where the model's context ends before.
+        choose: picks each next token.
+    """
+    said: list[list[int]] = [[] for _ in texts]
+    rows = [i for i, text in enumerate(texts) if text]  # plain text has no prompt to go on from
+    if not rows or limit < 1:
+        return said
+    takes = signature(type(model).forward).parameters
+    room = _room(model)
+    device = next(model.parameters()).device
+    begun = [Encoded(tuple(text), len(text)) for text in texts]
+    fed, mask = prompts(begun, rows, pad=pad, device=device)
+    state: Any = None
+    while rows:
+        more: dict[str, Any] = {}
+        if "position_ids" in takes:
+            more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -fed.shape[1] :]
+        if "logits_to_keep" in takes:
+            more["logits_to_keep"] = 1
+        if state is not None:
+            more["past_key_values"] = state
+        out = model(input_ids=fed, attention_mask=mask, use_cache=True, **more)
+        state = out.past_key_values
+        chosen = choose(out.logits[:, -1].float(), rows)
+        going = []
+        for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
+            if token == end:
+                continue
+            said[row].append(token)
+            if len(said[row]) < limit and len(texts[row]) + len(said[row]) < room:
+                going.append(place)
+        if len(going) < len(rows):
+            keep = torch.tensor(going, dtype=torch.int64, device=device)
+            rows, chosen, mask = [rows[i] for i in going], chosen[keep], mask[keep]
+            if rows:
+                state.batch_select_indices(keep)
+        fed = chosen.unsqueeze(-1)
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
+    return said
+
+
+def caches(model: PreTrainedModel) -> bool:
+    """Whether a model keeps what it has read as keys and values, of which rows can be taken away."""
+    return "past_key_values" in signature(type(model).forward).parameters
+
+
+def _room(model: PreTrainedModel) -> float:
+    """Tokens that a model has positions for."""
+    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else float("inf")

@@ -1,0 +1,186 @@
+"""Texts under a model, token by token. Texts that begin alike, as a question's answers do, have their beginning run
+once: its keys and values are handed to every one of them.
+
+Log-probabilities agree with those of whole texts to float32's rounding. Whether a model does is tried on the first
+samples that it is given, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from inspect import signature
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unlearnkit.contracts import Batch, LabelLogits, TokenScores
+from unlearnkit.data.collate import collate, plan, prompts
+from unlearnkit.data.encode import Encoded
+from unlearnkit.losses import ROWS, label_logits, token_logprobs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import DynamicCache, PreTrainedModel
+
+WORTH = 8
+"""Tokens that a sample's texts have to begin with in common for that to be run by itself."""
+AGREES = 1e-3
+"""Nats by which log-probabilities may differ from the plain pass: far above rounding, far below a wrong position."""
+TRIAL = 2
+"""Samples that both ways are tried on, so that one is padded."""
+
+
+@dataclass
+class Reader:
+    """Reads texts with one model, at most `batch_size` in a pass."""
+
+    model: PreTrainedModel
+    pad: int
+    batch_size: int
+    _shares: bool | None = field(default=None, repr=False)
+    """Whether the model gives the same with a shared beginning; None until that was tried."""
+
+    @torch.inference_mode()
+    def read(self, groups: Sequence[Sequence[Encoded]], *, vocabulary: bool = False) -> list[list[TokenScores]]:
+        """What the model says of each text, group by group; a group's texts are those that may begin alike."""
+        heads = [beginning(group) for group in groups]
+        shared = [i for i, head in enumerate(heads) if len(groups[i]) > 1 and head >= WORTH]
+        if shared and not self._sharing(groups, heads, shared[:TRIAL]):
+            shared = []
+        found: dict[int, list[TokenScores]] = {}
+        alone = [i for i in range(len(groups)) if i not in set(shared)]
+        flat = [text for i in alone for text in groups[i]]
+        scores = iter(self._plainly(flat, vocabulary))
+        for i in alone:
+            found[i] = [next(scores) for _ in groups[i]]
+        shared.sort(key=lambda i: (heads[i], i))
+        for start in range(0, len(shared), self.batch_size):
+            some = shared[start : start + self.batch_size]
+            read = self._behind([groups[i] for i in some], [heads[i] for i in some], vocabulary)
+            found.update(zip(some, read, strict=True))
+        return [found[i] for i in range(len(groups))]
+
+    @property
+    def _device(self) -> torch.device:
+        found: torch.device = self.model.device
+        return found
+
+    def _sharing(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], trial: Sequence[int]) -> bool:
+        if self._shares is None:
+            self._shares = self._agrees([groups[i][:2] for i in trial], [heads[i] for i in trial])
+        return self._shares
+
+    def _agrees(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int]) -> bool:
+        if "past_key_values" not in signature(type(self.model).forward).parameters:
+            return False
+        try:
+            shared = [text for group in self._behind(groups, heads, vocabulary=False) for text in group]
+        except _NoCache:
+            return False
+        plain = self._plainly([text for group in groups for text in group], vocabulary=False)
+        return all(
+            torch.allclose(torch.from_numpy(a.logprobs), torch.from_numpy(b.logprobs), rtol=AGREES, atol=AGREES)
+            for a, b in zip(shared, plain, strict=True)
+        )
+
+    def _plainly(self, texts: Sequence[Encoded], vocabulary: bool) -> list[TokenScores]:
+        found: dict[int, TokenScores] = {}
+        for rows in plan(texts, self.batch_size):
+            batch = collate(texts, rows, pad=self.pad, device=self._device)
+            found.update(zip(rows, token_scores(label_logits(self.model, batch), vocabulary), strict=True))
+        return [found[row] for row in range(len(texts))]
+
+    def _behind(
+        self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], vocabulary: bool
+    ) -> list[list[TokenScores]]:
+        """The same for texts of groups whose first `heads` tokens are run once a group."""
+        begun = [Encoded(group[0].ids[:head], head) for group, head in zip(groups, heads, strict=True)]
+        ids, mask = prompts(begun, range(len(begun)), pad=self.pad, device=self._device)
+        past = keys_and_values(self.model, ids, mask)
+        of = [i for i, group in enumerate(groups) for _ in group]
+        rest = [
+            replace(text, ids=text.ids[head:], labels_from=max(text.labels_from, 1) - head)
+            for group, head in zip(groups, heads, strict=True)
+            for text in group
+        ]
+        found: dict[int, TokenScores] = {}
+        for rows in plan(rest, self.batch_size):
+            chosen = torch.tensor([of[row] for row in rows], device=self._device)
+            batch = behind(ids[chosen], mask[chosen], collate(rest, rows, pad=self.pad, device=self._device))
+            logits = label_logits(self.model, batch, past=picked(past, chosen))
+            found.update(zip(rows, token_scores(logits, vocabulary), strict=True))
+        scores = iter(found[row] for row in range(len(rest)))
+        return [[next(scores) for _ in group] for group in groups]
+
+
+class _NoCache(Exception):  # noqa: N818 - a model of another kind, not an error
+    """The model keeps something else than keys and values."""
+
+
+def beginning(group: Sequence[Encoded]) -> int:
+    """Tokens that all texts of a group begin with, up to the one before the first label."""
+    common = sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, zip(*(text.ids for text in group))))  # noqa: B905
+    return max(0, min([common, *(max(text.labels_from, 1) - 1 for text in group)]))
+
+
+def behind(ids: Tensor, mask: Tensor, batch: Batch) -> Batch:
+    """A batch with beginnings before it, [B, P] ids and mask; no label stands there."""
+    return replace(
+        batch,
+        ids=torch.cat([ids, batch.ids], 1),
+        mask=torch.cat([mask, batch.mask], 1),
+        labels=torch.cat([torch.full_like(ids, -100), batch.labels], 1),
+    )
+
+
+def keys_and_values(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> DynamicCache:
+    """What a model keeps of beginnings, [B, P] ids and mask, padded on the left."""
+    from transformers.cache_utils import DynamicCache, DynamicLayer
+
+    takes = signature(type(model).forward).parameters
+    more: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+    if "position_ids" in takes:
+        more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)
+    cache: Any = getattr(model(input_ids=ids, attention_mask=mask, use_cache=True, **more), "past_key_values", None)
+    if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
+        raise _NoCache
+    return cache  # type: ignore[no-any-return]
+
+
+def picked(cache: DynamicCache, rows: Tensor) -> DynamicCache:
+    """Some rows of a cache, in a cache of their own."""
+    from transformers.cache_utils import DynamicCache
+
+    own = DynamicCache()
+    for number, layer in enumerate(cache.layers):
+        assert layer.keys is not None and layer.values is not None
+        own.update(layer.keys[rows], layer.values[rows], number)
+    return own
+
+
+def token_scores(logits: LabelLogits, vocabulary: bool) -> Iterator[TokenScores]:
+    """What a pass says of each of its texts."""
+    logprobs, correct = token_logprobs(logits, precise=True), logits.values.argmax(-1) == logits.targets
+    over = _over_vocabulary(logits.values) if vocabulary else (None, None)
+    for row in range(logits.size):
+        own = logits.sample == row
+        yield TokenScores(
+            logprobs[own].cpu().numpy(),
+            correct[own].cpu().numpy(),
+            *(None if of is None else of[own].cpu().numpy() for of in over),
+        )
+
+
+def _over_vocabulary(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Entropy of each distribution, and the standard deviation of log p under p; [n] each, float64, from [n, V]."""
+    found = []
+    for start in range(0, len(logits), ROWS):
+        log_p = logits[start : start + ROWS].double().log_softmax(-1)
+        p = log_p.exp()
+        held = torch.where(p > 0, log_p, 0)  # what has no probability has no part in either
+        mean = (p * held).sum(-1, keepdim=True)
+        found.append(torch.stack([-mean.squeeze(-1), (p * (held - mean).square()).sum(-1).sqrt()]))
+    entropy, spread = torch.cat(found, 1) if found else logits.new_zeros(2, 0, dtype=torch.float64)
+    return entropy, spread

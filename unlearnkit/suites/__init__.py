@@ -1,0 +1,187 @@
+"""Which metrics are read on which split: a benchmark as a file.
+
+    about: what it measures
+    source: arXiv 2401.06121
+    max_new_tokens: 200
+    splits:
+      forget:
+        about: what was to be forgotten
+        metrics: [probability, {rouge_f1: {plugin: rouge, score: f1}}]
+    aggregates: [model_utility]
+
+A metric or an aggregate stands there by its plugin's name, or under a name of its own with plugin and options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from unlearnkit.errors import BadInput
+
+NAMES = r"^[a-z0-9][a-z0-9_.+-]*$"
+
+
+@dataclass(frozen=True)
+class Use:
+    """A metric or an aggregate as a suite uses it: the name that its values stand under, its plugin and options."""
+
+    name: str
+    plugin: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One set of an evaluation. What is None or empty is as the evaluation says for all sets."""
+
+    metrics: tuple[Use, ...]
+    about: str = ""
+    max_new_tokens: int | None = None
+    """Longest generation here."""
+    template: str | None = None
+    """How its samples are put to a model, in the words of `--template`; "verbatim" is prompt and answer with nothing
+    between."""
+    before: str | None = None
+    """A split whose first samples stand before each of this one's where a metric needs "prefixed"."""
+    shots: int = 0
+    """How many of them."""
+    hub: str | None = None
+    """Where the data are on the hub, for those who have the network: `owner/name[split]`."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What one evaluation consists of.
+
+    A split that the user has no data for is left out; the aggregates say what they then lack."""
+
+    name: str
+    splits: Mapping[str, Split]
+    aggregates: tuple[Use, ...] = ()
+    max_new_tokens: int = 200
+    """Longest generation, where a metric needs one; decoding is greedy."""
+    about: str = ""
+    source: str = ""
+
+    def json(self) -> dict[str, Any]:
+        """The suite as data, which `Suite.of` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Suite:
+        """A suite from what `json` made of it."""
+        splits = {name: _split(of) for name, of in data["splits"].items()}
+        return cls(**{**data, "splits": splits, "aggregates": tuple(Use(**use) for use in data["aggregates"])})
+
+    def only(self, *splits: str) -> Suite:
+        """The suite with some of its splits."""
+        return replace(self, splits={name: of for name, of in self.splits.items() if name in splits})
+
+    def beside(self, other: Suite) -> Suite:
+        """Both suites in one: each metric once, the longer generation where both need one.
+
+        Raises:
+            BadInput: code "suite", where one name means two things.
+        """
+        splits = dict(self.splits)
+        for name, theirs in other.splits.items():
+            mine = splits.get(name)
+            splits[name] = theirs if mine is None else _both(name, mine, theirs)
+        return replace(
+            self,
+            name=f"{self.name}+{other.name}",
+            splits=splits,
+            aggregates=_once("aggregates", self.aggregates, other.aggregates),
+            max_new_tokens=max(self.max_new_tokens, other.max_new_tokens),
+        )
+
+
+def read(path: Path, name: str) -> Suite:
+    """A suite from its file.
+
+    Raises:
+        BadInput: code "suite", where the file is not one, with what is wrong.
+    """
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        found = TypeAdapter(_File).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}", code="suite") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not YAML: {' '.join(str(error).split())}", code="suite") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"{path} is no suite: {where}: {first['msg']}", code="suite") from error
+    return found.suite(name)
+
+
+def _split(data: Mapping[str, Any]) -> Split:
+    return Split(**{**data, "metrics": tuple(Use(**use) for use in data["metrics"])})
+
+
+def _both(name: str, mine: Split, theirs: Split) -> Split:
+    if (mine.template, mine.before, mine.shots) != (theirs.template, theirs.before, theirs.shots):
+        raise BadInput(
+            f"the suites put split {name} to a model in two ways", hint="evaluate them one by one", code="suite"
+        )
+    longest = max((n for n in (mine.max_new_tokens, theirs.max_new_tokens) if n is not None), default=None)
+    return replace(mine, metrics=_once(f"split {name}", mine.metrics, theirs.metrics), max_new_tokens=longest)
+
+
+def _once(where: str, mine: tuple[Use, ...], theirs: tuple[Use, ...]) -> tuple[Use, ...]:
+    found = {use.name: use for use in mine}
+    for use in theirs:
+        if found.setdefault(use.name, use) != use:
+            raise BadInput(
+                f'"{use.name}" means two things in {where}', hint="evaluate the suites one by one", code="suite"
+            )
+    return tuple(found.values())
+
+
+# ------------------------------------------------------------------------------------------------------ what files hold
+
+
+def _uses(given: tuple[str | Mapping[str, Mapping[str, Any]], ...]) -> tuple[Use, ...]:
+    uses = []
+    for one in given:
+        if isinstance(one, str):
+            uses.append(Use(one, one))
+        else:
+            for name, options in one.items():
+                rest = dict(options)
+                uses.append(Use(name, str(rest.pop("plugin", name)), rest))
+    return tuple(uses)
+
+
+@dataclass(frozen=True)
+class _FileSplit:
+    metrics: tuple[str | dict[str, dict[str, Any]], ...]
+    about: str = ""
+    max_new_tokens: int | None = None
+    template: str | None = None
+    before: str | None = None
+    shots: int = 0
+    hub: str | None = None
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic's own name for it
+
+
+@dataclass(frozen=True)
+class _File:
+    splits: dict[str, _FileSplit]
+    aggregates: tuple[str | dict[str, dict[str, Any]], ...] = ()
+    max_new_tokens: int = 200
+    about: str = ""
+    source: str = ""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+    def suite(self, name: str) -> Suite:
+        splits = {split: Split(**{**vars(of), "metrics": _uses(of.metrics)}) for split, of in self.splits.items()}
+        return Suite(name, splits, _uses(self.aggregates), self.max_new_tokens, self.about, self.source)
