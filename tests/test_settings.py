@@ -37,6 +37,7 @@ def test_a_file(tmp_path: Path):
 def test_the_environment_comes_after_the_file(tmp_path: Path):
     found = settings(tmp_path, 'store = "lab.db"\nthreads = 2\n', UNLEARNKIT_STORE="mine.db", HOME="/")
     assert (found.store, found.threads) == ("mine.db", 2)
+    assert not settings(tmp_path, "fused = true\n", UNLEARNKIT_FUSED="false").fused
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("true", True), ("0", False), ("no", False)])

@@ -8,7 +8,8 @@ else.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,23 @@ def label_logits(model: nn.Module, batch: Batch, *, past: DynamicCache | None = 
     found = _label_logits(model, batch, labelled, past)
     values = found.to(torch.promote_types(found.dtype, torch.float32))
     return LabelLogits(values, batch.labels[:, 1:][labelled], labelled.nonzero()[:, 0], len(batch))
+
+
+def label_states(model: nn.Module, head: nn.Module, batch: Batch) -> Tensor:
+    """Hidden states [n, H] that the model's head would make the n label tokens' logits of, with a gradient where
+    autograd is on. The head does not run; what the model does to its head's output is done to the states."""
+    with computing(head, lambda states: states):
+        return _label_logits(model, batch, batch.labels[:, 1:] != -100, None)
+
+
+@contextmanager
+def computing(module: nn.Module, function: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """A module that computes something else."""
+    vars(module)["forward"] = function
+    try:
+        yield
+    finally:
+        del vars(module)["forward"]
 
 
 def token_logprobs(logits: LabelLogits, *, precise: bool = False) -> Tensor:

@@ -44,6 +44,8 @@ class Settings:
     """Whether prompts, answers and generations are kept in the store."""
     threads: PositiveInt | None = None
     """CPU threads for torch; part of what makes two runs bit-identical."""
+    fused: bool = True
+    """Whether training takes log-probabilities from a fused cross-entropy where one is installed and there is a GPU."""
     parallel: Literal["ddp", "fsdp2"] | None = None
     """How processes that were launched together share a model; None: ddp, or what accelerate was told."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -46,6 +49,22 @@ def test_a_run_without_a_plan_is_named(place: Workplace, model: str, forget: Dat
     alter(place, "UPDATE run SET config = json_remove(config, '$.shards')")
     (found,) = check(place, full=True)
     assert found.harmless and run in found.message
+
+
+def test_the_fused_cross_entropy_is_looked_for(place: Workplace, monkeypatch: pytest.MonkeyPatch):
+    def said(**settings: bool) -> str:
+        place.settings = replace(place.settings, **settings)
+        return {c.what: c.found for c in examine(place)}["fused cross-entropy"]
+
+    monkeypatch.setattr(metadata, "version", Mock(side_effect=metadata.PackageNotFoundError))
+    assert "unlearnkit[fused]" in said()
+    monkeypatch.setattr(metadata, "version", lambda _: "1.2")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert said() == "liger-kernel 1.2, triton 1.2: not used, it needs a GPU"
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert "used in training" in said()
+    assert said(fused=False) == "liger-kernel 1.2, triton 1.2: not used, the setting `fused` is off"
 
 
 def test_looking_writes_nothing(place: Workplace, monkeypatch: pytest.MonkeyPatch):

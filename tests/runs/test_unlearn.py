@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pluggy
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from unlearnkit.contracts import Algorithm, Step, Term
 from unlearnkit.data.encode import choose_template
@@ -442,6 +443,48 @@ def test_another_environment_is_refused_or_marked(
     done = place.store.run(run)
     assert (done.state, done.exact) == ("complete", False)
     assert done.environment["transformers"] != "0.1", "it stays the run that it was"
+
+
+@pytest.fixture
+def fused(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Has a fused cross-entropy there from when it is called on."""
+
+    def by_logits(states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+        return -F.cross_entropy(F.linear(states, weight, bias), targets, reduction="none")
+
+    def install() -> None:
+        monkeypatch.setenv("TRITON_INTERPRET", "1")
+        monkeypatch.setattr("unlearnkit.training.words.fused_packages", lambda: "liger-kernel 1.2, triton 1.2")
+        monkeypatch.setattr("unlearnkit.training.loop.liger", lambda: by_logits)
+
+    return install
+
+
+def test_a_fused_cross_entropy_makes_another_run_and_may_be_off(
+    place: Workplace, asked: dict[str, Any], fused: Callable[[], None]
+):
+    plain = unlearn(place, **asked)
+    fused()
+    other = unlearn(place, **asked)
+    assert not other.already and place.store.run(other.run).environment["fused"] == "liger-kernel 1.2, triton 1.2"
+    assert [row.terms for row in place.store.steps(other.run)] == [
+        pytest.approx(row.terms, rel=1e-3) for row in place.store.steps(plain.run)
+    ]
+    assert "liger-kernel 1.2, triton 1.2: log-probabilities without logits" in place.progress.said  # type: ignore[attr-defined]
+    place.settings = replace(place.settings, fused=False)
+    assert unlearn(place, **asked).run == plain.run
+
+
+@pytest.mark.usefixtures("sudden")
+def test_a_run_without_a_fused_cross_entropy_does_not_go_on_with_one(
+    place: Workplace, asked: dict[str, Any], fused: Callable[[], None]
+):
+    asked |= {"algorithm": "sudden", "options": {"how": "raise"}}
+    with pytest.raises(UnlearnkitError):
+        unlearn(place, **asked)
+    fused()
+    with pytest.raises(BadInput, match=r"not be bit-exact: fused liger-kernel 1.2, triton 1.2, was None"):
+        resume(place, "@last")
 
 
 @pytest.mark.usefixtures("sudden")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnkit.errors import NotFound, UnlearnkitError
+from unlearnkit.training.words import fused_packages, fusing
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -45,6 +46,7 @@ def examine(place: Workplace) -> list[Check]:
         Check("Python", sys.version_info >= (3, 10), platform.python_version()),
         *_packages(),
         *_tried("device", _device),
+        *_tried("fused cross-entropy", lambda: _fused(place)),
         *_tried("memory", _memory),
         *_tried("disk here", lambda: f"{shutil.disk_usage(Path()).free / 2**30:.1f} GiB free"),
         *_tried("SQLite", _sqlite),
@@ -76,6 +78,17 @@ def _device() -> str:
         properties = torch.cuda.get_device_properties(0)
         return f"{torch.cuda.device_count()} × {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     return f"CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _fused(place: Workplace) -> str:
+    import torch
+
+    packages, asked = fused_packages(), place.settings.fused
+    if packages is None:
+        return "not installed; training on a GPU does without: pip install unlearnkit[fused]"
+    if fusing(asked, cuda=torch.cuda.is_available()) is None:
+        return f"{packages}: not used, {'it needs a GPU' if asked else 'the setting `fused` is off'}"
+    return f"{packages}: used in training, with models whose logits are their head's alone"
 
 
 def _memory() -> str:

@@ -105,6 +105,7 @@ def finetune(
             "sets": {"forget": encoded},
             "pad": inputs.pad,
             "adapter": addition.adapter,
+            "fused": place.settings.fused,
         }
         call_in(place, source, parts)
         trainer = Trainer(model=load_model(source), team=place.team, draw=by_epoch(plan, shuffled), **parts)

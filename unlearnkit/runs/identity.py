@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput
-from unlearnkit.training.words import launched, sharing
+from unlearnkit.training.words import fusing, launched, sharing
 
 if TYPE_CHECKING:
     from unlearnkit.settings import Settings
@@ -41,8 +41,9 @@ def environment(settings: Settings) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if cuda else f"cpu {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),
     }
-    shared = sharing(settings.parallel)
-    return here if shared is None else {**here, "processes": f"{launched()} {shared}"}
+    shared, fused = sharing(settings.parallel), fusing(settings.fused, cuda=cuda)
+    processes = {} if shared is None else {"processes": f"{launched()} {shared}"}
+    return here | processes | ({} if fused is None else {"fused": fused})
 
 
 def check_environment(run: Run, now: dict[str, Any], *, inexact: bool) -> None:
@@ -51,7 +52,8 @@ def check_environment(run: Run, now: dict[str, Any], *, inexact: bool) -> None:
     Raises:
         BadInput: code `environment`, naming what differs.
     """
-    differing = [f"{key} {now.get(key)}, was {was}" for key, was in run.environment.items() if now.get(key) != was]
+    keys, was = {**run.environment, **now}, run.environment
+    differing = [f"{key} {now.get(key)}, was {was.get(key)}" for key in keys if now.get(key) != was.get(key)]
     if differing and not inexact:
         raise BadInput(
             f"going on with run {run.id} would not be bit-exact: {'; '.join(differing)}",

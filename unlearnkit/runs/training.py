@@ -214,6 +214,9 @@ def drive(
     spent = _load_checkpoint(place, run, watch)
     recorder = _Recorder(place, run, watch)
     began = saved = time.monotonic()
+    if trainer.offered is not None:
+        taken = "log-probabilities without logits" if trainer.fuses else "not used, it is not exact for this model"
+        progress.say(f"{trainer.offered}: {taken}")
     if trainer.plan.batch_size > trainer.plan.n:
         progress.say(f"one batch of {trainer.plan.batch_size} holds all {trainer.plan.n} samples")
     shown: Any = None

@@ -255,6 +255,7 @@ def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
             "wrapper": made.wrapper,
             "wrapper_name": config.get("wrapper", ""),
             "adapter": made.addition.adapter,
+            "fused": place.settings.fused,
         }
         call_in(place, inputs.model, parts)
 

@@ -23,13 +23,14 @@ from unlearnkit.data.collate import plan as by_length
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.losses import label_scores
 from unlearnkit.seeds import derive, reseed
+from unlearnkit.training.fused import Fused, Look, liger, plainly, tried
 from unlearnkit.training.gradients import StepGradients
 from unlearnkit.training.optimizers import Optimizer
 from unlearnkit.training.plan import TrainingPlan
 from unlearnkit.training.step import TrainingStep, mean_nll
 from unlearnkit.training.team import Team, like, piece, together, whole
 from unlearnkit.training.trained import mark_trained
-from unlearnkit.training.words import LOOKED_AT
+from unlearnkit.training.words import LOOKED_AT, fusing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -76,6 +77,8 @@ class Trainer:
     probes: Probes | None = None
     probe_every: int | None = None
     team: Team = field(default_factory=Team)
+    fused: bool = True
+    """Whether a fused cross-entropy may be used, where one is installed and runs on the model's device."""
     done: int = 0
     """Optimiser steps taken."""
     moved: bool | None = None
@@ -92,6 +95,8 @@ class Trainer:
         self._start = self._starting() if self.algorithm.reads_reference else None
         self._skeleton = copy.deepcopy(self.model).to("meta") if self.team.sharded else None
         self.model = self.team.shard(self.model)
+        self.offered = None if self.team.sharded else fusing(self.fused, cuda=self._device.type == "cuda")
+        self.look = self._looking()
         self._parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._optimizer = Optimizer(
             self.plan.optimizer, self._parameters, lr=self.plan.lr, weight_decay=self.plan.weight_decay
@@ -107,6 +112,20 @@ class Trainer:
         if self.team.sharded:
             return self.team.shard(copy.deepcopy(self.model).requires_grad_(False))
         return {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
+
+    @property
+    def fuses(self) -> bool:
+        """Whether log-probabilities come from a fused cross-entropy."""
+        return isinstance(self.look, Fused)
+
+    def _looking(self) -> Look:
+        """How passes are read: by a fused cross-entropy, where it says of two short texts what the model says."""
+        if self.offered is None:
+            return plainly
+        texts = self.sets["forget"]
+        short = sorted(range(len(texts)), key=lambda row: (len(texts[row]), row))[:2]
+        with self._arithmetic():
+            return tried(self.model, liger(), collate(texts, short, pad=self.pad, device=self._device)) or plainly
 
     # ---------------------------------------------------------------------------------------------------- steps
 
@@ -245,6 +264,7 @@ class Trainer:
             state=self._state,
             start=self._start,
             in_pieces=self.team.sharded,
+            look=self.look,
         )
         return step, 1.0 if self.team.share(rows["forget"]) else 0.0
 

@@ -17,7 +17,8 @@ import torch
 
 from unlearnkit.contracts import Batch, LabelLogits, LabelScores, Step, View
 from unlearnkit.errors import UnlearnkitError
-from unlearnkit.losses import hidden_states, label_logits, placed, token_logprobs
+from unlearnkit.losses import hidden_states, placed
+from unlearnkit.training.fused import Look, plainly
 from unlearnkit.training.joint import arranged, joined
 
 if TYPE_CHECKING:
@@ -27,35 +28,38 @@ if TYPE_CHECKING:
 class Passes(View):
     """A model's forward passes over the batches of a step, each made once.
 
-    `together` are the batches that share the pass that logits are read from; another batch has one of its own.
+    `together` are the batches that share the pass that logits are read from; another batch has one of its own. `look`
+    is how label tokens are read from a pass.
     """
 
-    def __init__(self, model: nn.Module, together: Sequence[Batch], *, cuts: bool = True) -> None:
+    def __init__(self, model: nn.Module, together: Sequence[Batch], *, cuts: bool = True, look: Look = plainly) -> None:
         self._model = model
         self._together = together
         self._cuts = cuts
+        self._look = look
         self._passes: dict[int, _Pass] = {}
         self._scores: dict[int, LabelScores] = {}
         self._hidden: dict[tuple[int, int], Tensor] = {}
 
     def scores(self, batch: Batch) -> LabelScores:
         if id(batch) not in self._scores:
-            self._scores[id(batch)] = self._pass(batch).scores(batch)
+            with self._running():
+                self._scores[id(batch)] = self._pass(batch).scores(batch)
         return self._scores[id(batch)]
 
     def logits(self, batch: Batch) -> LabelLogits:
-        return self._pass(batch).logits(batch)
+        with self._running():
+            return self._pass(batch).logits(batch)
 
     def _pass(self, batch: Batch) -> _Pass:
         if id(batch) not in self._passes:
             batches = self._company(batch)
-            with self._running():
-                made = _Pass(self._model, batches, cuts=self._cuts)
+            made = _Pass(self._model, batches, cuts=self._cuts, look=self._look)
             self._passes |= {id(one): made for one in batches}
         return self._passes[id(batch)]
 
     def _running(self) -> AbstractContextManager[None]:
-        """How the model is while it runs."""
+        """How the model is while it runs, or its head alone."""
         return nullcontext()
 
     def hidden(self, batch: Batch, layer: int) -> Tensor:
@@ -80,18 +84,18 @@ class Passes(View):
 class _Pass:
     """What a model says of some batches at once."""
 
-    def __init__(self, model: nn.Module, batches: Sequence[Batch], *, cuts: bool) -> None:
+    def __init__(self, model: nn.Module, batches: Sequence[Batch], *, cuts: bool, look: Look) -> None:
         self._batches = batches
         self._joint = arranged(batches, cuts=cuts)
-        self._found = [label_logits(model, piece) for piece in self._joint.pieces]
+        self._found = [look(model, piece) for piece in self._joint.pieces]
 
     @cached_property
     def _values(self) -> Tensor:
-        return self._found[0].values if len(self._found) == 1 else torch.cat([found.values for found in self._found])
+        return self._found[0].logits() if len(self._found) == 1 else torch.cat([one.logits() for one in self._found])
 
     @cached_property
     def _logprobs(self) -> Tensor:
-        return torch.cat([token_logprobs(found) for found in self._found])
+        return torch.cat([one.logprobs() for one in self._found])
 
     def scores(self, batch: Batch) -> LabelScores:
         return placed(self._logprobs[self._joint.orders[self._index(batch)]], batch)
@@ -114,12 +118,12 @@ class StartingPasses(Passes):
     A method that reads the starting model reads it on some sets only, so each batch has a pass of its own.
     """
 
-    def __init__(self, model: nn.Module, start: Mapping[str, Tensor] | nn.Module) -> None:
+    def __init__(self, model: nn.Module, start: Mapping[str, Tensor] | nn.Module, *, look: Look = plainly) -> None:
         self._values: Mapping[str, Tensor] = {}
         if isinstance(start, torch.nn.Module):
-            super().__init__(start, (), cuts=False)
+            super().__init__(start, (), cuts=False, look=look)
         else:
-            super().__init__(model, ())
+            super().__init__(model, (), look=look)
             self._values = start
 
     @contextmanager
@@ -137,8 +141,8 @@ class StartingPasses(Passes):
 class MirroredPasses(Passes):
     """The same of the model mirrored in the values that training found: `start`, by name."""
 
-    def __init__(self, model: nn.Module, start: Mapping[str, Tensor], scale: float) -> None:
-        super().__init__(model, ())
+    def __init__(self, model: nn.Module, start: Mapping[str, Tensor], scale: float, *, look: Look = plainly) -> None:
+        super().__init__(model, (), look=look)
         self._values = {n: start[n] - (p - start[n]) / scale for n, p in model.named_parameters() if n in start}
 
     def _running(self) -> AbstractContextManager[None]:
@@ -160,12 +164,14 @@ class TrainingStep(Step):
     start: Mapping[str, Tensor] | nn.Module | None = None
     in_pieces: bool = False
     """Whether the model is in pieces, of which every process has to make the same passes."""
+    look: Look = plainly
+    """How label tokens are read from a pass."""
 
     def __post_init__(self) -> None:
         self.forget = self.batches["forget"]
         self.retain = self.batches.get("retain")
         together = [self.batches[name] for name in self.together]
-        self._passes = Passes(self.model, together, cuts=not self.in_pieces)
+        self._passes = Passes(self.model, together, cuts=not self.in_pieces, look=self.look)
         self._reference: StartingPasses | None = None
 
     def batch(self, name: str) -> Batch:
@@ -187,7 +193,7 @@ class TrainingStep(Step):
     @property
     def reference(self) -> View:
         if self._reference is None:
-            self._reference = StartingPasses(self.model, self._started())
+            self._reference = StartingPasses(self.model, self._started(), look=self.look)
         return self._reference
 
     def mirrored(self, scale: float) -> View:
@@ -200,7 +206,7 @@ class TrainingStep(Step):
                 hint="without --gradient-checkpointing",
                 code="usage",
             )
-        return MirroredPasses(self.model, start, scale)
+        return MirroredPasses(self.model, start, scale, look=self.look)
 
     def _started(self) -> Mapping[str, Tensor] | nn.Module:
         """What is kept of the starting model."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from importlib import metadata
 
 from unlearnkit.errors import BadInput
 
@@ -43,6 +44,20 @@ def sharing(asked: str | None) -> str | None:
 def leads() -> bool:
     """Whether this process is the one that talks to the user and the store."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def fusing(asked: bool, *, cuda: bool) -> str | None:
+    """What training's log-probabilities may come from without logits, with versions; None where that is not wanted, not
+    installed, or does not run here: it needs a GPU, or Triton's interpreter, which is for tests."""
+    return fused_packages() if asked and (cuda or os.environ.get("TRITON_INTERPRET") == "1") else None
+
+
+def fused_packages() -> str | None:
+    """The packages of the fused cross-entropy, with versions, where they are installed."""
+    try:
+        return ", ".join(f"{name} {metadata.version(name)}" for name in ("liger-kernel", "triton"))
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def check_optimizer(name: str) -> None:
