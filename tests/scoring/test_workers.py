@@ -44,9 +44,11 @@ def begin(scorer: Scorer) -> Iterator[tuple[Scorer, Bench]]:
 
 @pytest.fixture(scope="module")
 def context() -> Any:
-    """Processes that begin like spawned ones, but after torch: a second's import is not what is tested here."""
+    """Processes that begin like spawned ones, but after all that this file imports: that is not what is tested here."""
     found = get_context("forkserver")
-    found.set_forkserver_preload(["torch", "unlearnkit.testing.material", "unlearnkit.scorers.mrd"])
+    found.set_forkserver_preload(
+        ["pytest", "unlearnkit.scorers.mrd", "unlearnkit.store.store", "unlearnkit.testing.material"]
+    )
     return found
 
 
