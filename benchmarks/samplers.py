@@ -208,9 +208,13 @@ class Case:
 
 
 def run(on: Material, case: Case, max_updates: int) -> dict[str, Any]:
-    """Train until every sample has passed, or for `max_updates`; what was found at both points."""
+    """Train until every sample has passed, or for `max_updates`; what was found at both points. A retain loss at which
+    `unlearn` would give the run up is part of what is found."""
+    from unlearnkit.training import loop
     from unlearnkit.training.loop import Diverged, Trainer
     from unlearnkit.training.probes import Probes
+
+    loop.EXPLODED = float("inf")
 
     began = time.monotonic()
     on.model.load_state_dict(on.start)
