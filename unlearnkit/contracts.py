@@ -534,6 +534,11 @@ class Metric(ABC):
         opposite: dict[Direction, Direction] = {"higher": "lower", "lower": "higher", "none": "none"}
         return self.direction if split == "forget" else opposite[self.direction]
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What decides a value besides the metric's code and options, such as a hash of files that an option names."""
+        return ()
+
     @abstractmethod
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         """One value a sample, in the probe's order."""
@@ -547,11 +552,14 @@ class Metric(ABC):
 @dataclass(frozen=True)
 class Column:
     """A metric's stored values on one split: float64 [n], samples without a value left out; `terms` are the
-    per-sample terms whose mean is the split's figure (`Metric.summarise`), `samples` the ids, ascending."""
+    per-sample terms whose mean is the split's figure (`Metric.summarise`), `samples` the ids, ascending; `better` is
+    which way the metric's figure on the forget set is better after unlearning: away from what a model says of texts
+    that it was trained on."""
 
     values: np.ndarray
     terms: np.ndarray
     samples: tuple[str, ...] = ()
+    better: Direction = "none"
 
     @property
     def mean(self) -> float:
@@ -560,6 +568,9 @@ class Column:
 
 Columns = Mapping[tuple[str, str], Column]
 """{(split, metric): column}; what was not measured, or has no defined value, is absent."""
+
+Interval = tuple[float, float]
+"""Lower and upper bound."""
 
 
 class Aggregate(ABC):
@@ -572,6 +583,13 @@ class Aggregate(ABC):
     @abstractmethod
     def combine(self, columns: Columns, reference: Columns | None) -> float | Undefined:
         """The number. `reference` holds the columns of a model that never saw the forget set, where one was named."""
+
+    def interval(self, columns: Columns, reference: Columns | None) -> Interval | None:
+        """Bounds of the number's 95 % interval, where there are better ones than resampling samples gives.
+
+        Called where the number is defined, with the columns that it was made of."""
+        del columns, reference
+        return None
 
 
 # ---------------------------------------------------------------------------------------------------------- adapters

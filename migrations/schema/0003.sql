@@ -25,7 +25,7 @@ CREATE TABLE aggregate (
     reference TEXT NOT NULL,
     value REAL,
     reason TEXT,
-    n INTEGER,
+    n INTEGER, low REAL, high REAL,
     PRIMARY KEY (run, name, reference),
     FOREIGN KEY(run) REFERENCES run (id) ON DELETE CASCADE
 )

@@ -130,7 +130,7 @@ def test_a_number_names_what_it_was_held_against(cli: Cli, lab: Lab, copy: Path)
         store.put_aggregates(
             mrd,
             [
-                quality(0.222, reference=before),
+                quality(0.222, reference=before, n=8, low=0.2, high=0.3),
                 quality(0.333, reference=uniform),
                 quality(0.444, reference="01" + "0" * 24),  # a run that was removed
                 quality(None, "no_reference"),
@@ -148,16 +148,25 @@ def test_a_number_names_what_it_was_held_against(cli: Cli, lab: Lab, copy: Path)
     assert by_name == "forget_quality vs graddiff, u…"  # it has no number in that report
 
     found = {run["run"]: run["aggregates"] for run in cli("report", "--store", copy, "--format", "json").json["runs"]}
-    assert found[before]["forget_quality"] == {"value": None, "reason": "no_reference", "reference": None}
+    nothing = dict.fromkeys(("value", "n", "low", "high", "reason", "reference"))
+    assert found[before]["forget_quality"] == {**nothing, "reason": "no_reference"}
     assert {name: row for name, row in found[mrd].items() if "quality" in name} == {
-        "forget_quality": {"value": 0.333, "reason": None, "reference": uniform},
-        f"forget_quality vs {before}": {"value": 0.222, "reason": None, "reference": before},
+        "forget_quality": {**nothing, "value": 0.333, "reference": uniform},
+        f"forget_quality vs {before}": {
+            "value": 0.222,
+            "n": 8,
+            "low": 0.2,
+            "high": 0.3,
+            "reason": None,
+            "reference": before,
+        },
     }
-    rows = csv.DictReader(io.StringIO(cli("report", mrd, "--store", copy, "--format", "csv").out))
+    rows = list(csv.DictReader(io.StringIO(cli("report", mrd, "--store", copy, "--format", "csv").out)))
     assert {row["reference"]: row["value"] for row in rows if row["metric"] == "forget_quality"} == {
         before: "0.222",
         uniform: "0.333",
     }
+    assert [(row["low"], row["high"]) for row in rows if row["reference"] == before] == [("0.2", "0.3")]
 
 
 def test_thirds_are_ranked_by_what_the_models_own_sampler_drew_by(cli: Cli, lab: Lab, copy: Path):

@@ -99,6 +99,7 @@ def test_what_is_no_number_is_refused(store: Store, number: float):
         lambda: store.put_steps(run, [StepRow(1, {"loss": number})]),
         lambda: store.put_results(run, [Result("f", "m", "a", number)]),
         lambda: store.put_aggregates(run, [AggregateRow("a", number)]),
+        lambda: store.put_aggregates(run, [AggregateRow("a", 1.0, low=number, high=1.0)]),
         lambda: store.put_anchors("m", "t", [Anchor("a", number, 1)]),
         lambda: store.finish(run, "complete", summary={"x": float(number)}),
     ]
@@ -163,7 +164,7 @@ def test_results(store: Store):
 def test_aggregates_by_reference(store: Store):
     run = a_run(store).id
     rows = [AggregateRow("fq", 0.5, reference="A"), AggregateRow("fq", None, "no_reference", reference="B"),
-            AggregateRow("mu", 0.25, n=3)]  # fmt: skip
+            AggregateRow("mu", 0.25, n=3, low=1 / 7, high=1 / 3)]  # fmt: skip
     store.put_aggregates(run, rows)
     store.put_aggregates(run, rows)
     assert store.aggregates(run) == rows

@@ -66,7 +66,7 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
         ]  # fmt: skip
         rows += [
             {
-                **about, "metric": a.name, "value": a.value, "n": a.n, "low": None, "high": None, "reason": a.reason,
+                **about, "metric": a.name, "value": a.value, "n": a.n, "low": a.low, "high": a.high, "reason": a.reason,
                 "reference": a.reference,
             }
             for a in e.aggregates

@@ -168,6 +168,7 @@ def columns(results: Sequence[Result], metrics: Mapping[tuple[str, str], Metric]
     for (split, name), pairs in found.items():
         pairs.sort()
         values = np.array([value for _, value in pairs])
-        terms = metrics[split, name].summarise(values, split)
-        made[split, name] = Column(values, terms, tuple(sample for sample, _ in pairs))
+        metric = metrics[split, name]
+        samples = tuple(sample for sample, _ in pairs)
+        made[split, name] = Column(values, metric.summarise(values, split), samples, metric.better("forget"))
     return made

@@ -98,7 +98,7 @@ def _by_name(rows: Sequence[records.AggregateRow]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for row in rows:
         key = f"{row.name} vs {row.reference}" if row.name in found else row.name
-        found[key] = {"value": row.value, "reason": row.reason, "reference": row.reference}
+        found[key] = {name: getattr(row, name) for name in ("value", "n", "low", "high", "reason", "reference")}
     return found
 
 

@@ -155,23 +155,21 @@ def evaluation_tables(found: EvalReport) -> list[Sheet]:
     """Every metric with its interval, and the aggregates."""
     sheet = Sheet(f"{found.suite}: {found.model}", fixed("metric"), text("value [95 % interval]"), number("n"))
     for name, f in found.metrics.items():
-        sheet.add(name, _with_interval(f) if f.value is not None else _why(f.reason), str(f.n))
+        sheet.add(name, _with_interval(f), str(f.n))
     return [sheet, _aggregates(found.aggregates)]
 
 
-def _with_interval(f: Figure) -> str:
+def _with_interval(f: Figure | AggregateRow) -> str:
+    if f.value is None:
+        return f"– ({REASONS.get(f.reason or '', f.reason)})"
     return figure(f.value) if f.low is None else f"{figure(f.value)}  [{figure(f.low)}, {figure(f.high)}]"
 
 
 def _aggregates(aggregates: Mapping[str, AggregateRow]) -> Sheet:
-    sheet = Sheet("over samples", fixed("number"), text("value"))
+    sheet = Sheet("over samples", fixed("number"), text("value [95 % interval]"), number("n"))
     for name, row in aggregates.items():
-        sheet.add(name, figure(row.value) if row.value is not None else _why(row.reason))
+        sheet.add(name, _with_interval(row), "" if row.n is None else str(row.n))
     return sheet
-
-
-def _why(reason: str | None) -> str:
-    return f"– ({REASONS.get(reason or '', reason)})"
 
 
 def runs_table(runs: Sequence[Run]) -> Sheet:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnkit.contracts import Aggregate, Columns, Metric, Sample, Undefined
 from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
-from unlearnkit.metrics.intervals import bootstrap
+from unlearnkit.metrics.intervals import bootstrap, estimate
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest
@@ -70,7 +70,10 @@ class EvalReport:
             "metrics": {
                 name: {"value": f.value, "n": f.n, "low": f.low, "high": f.high} for name, f in self.metrics.items()
             },
-            "aggregates": {name: {"value": a.value, "reason": a.reason} for name, a in self.aggregates.items()},
+            "aggregates": {
+                name: {"value": a.value, "n": a.n, "low": a.low, "high": a.high, "reason": a.reason}
+                for name, a in self.aggregates.items()
+            },
         }
 
 
@@ -211,7 +214,7 @@ class EvalTask:
 
 def _code(place: Workplace, metric: Metric, use: Use) -> list[Any]:
     """What determines a metric's value of a probe."""
-    return [*place.plugins.code("metric", use.plugin), options_of(metric)]
+    return [*place.plugins.code("metric", use.plugin), options_of(metric), *metric.reads]
 
 
 @dataclass(frozen=True)
@@ -425,10 +428,11 @@ def combine(
     for use in chosen.aggregates:
         aggregate: Aggregate = place.plugins.build("aggregate", use.plugin, use.options)
         held = against.id if against is not None and aggregate.needs_reference else None
-        value = aggregate.combine(mine, theirs)
-        if isinstance(value, Undefined):
-            rows.append(records.AggregateRow(use.name, None, reason=value.reason, reference=held))
+        found = estimate(aggregate, mine, theirs)
+        if isinstance(found, Undefined):
+            rows.append(records.AggregateRow(use.name, None, reason=found.reason, reference=held))
         else:
-            rows.append(records.AggregateRow(use.name, float(value), reference=held))
+            low, high = found.interval or (None, None)
+            rows.append(records.AggregateRow(use.name, found.value, n=found.n, reference=held, low=low, high=high))
     place.store.put_aggregates(run, rows)
     return {row.name: row for row in rows}

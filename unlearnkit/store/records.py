@@ -167,13 +167,16 @@ class Generation:
 
 @dataclass(frozen=True)
 class AggregateRow:
-    """One number for a run. `reference` is the eval run it was held against, where it needs one."""
+    """One number for a run, over `n` samples, with the bounds of its 95 % interval where it has one. `reference` is the
+    eval run it was held against, where it needs one."""
 
     name: str
     value: float | None
     reason: str | None = None
     n: int | None = None
     reference: str | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)

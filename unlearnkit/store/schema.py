@@ -251,6 +251,9 @@ aggregate = _table(
     sa.Column("value", Number),
     sa.Column("reason", sa.Text),
     sa.Column("n", Count),
+    # Of the 95 % interval.
+    sa.Column("low", Number),
+    sa.Column("high", Number),
 )
 
 event = _table(

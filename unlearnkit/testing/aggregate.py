@@ -6,6 +6,7 @@ import math
 from typing import ClassVar, get_args
 
 from unlearnkit.contracts import Aggregate, Columns, Direction, Undefined
+from unlearnkit.metrics.intervals import estimate
 from unlearnkit.testing import material
 from unlearnkit.testing.contract import Contract
 
@@ -45,6 +46,14 @@ class AggregateContract(Contract):
         columns, reference = self.columns(), self.columns(seed=1)
         backwards = {key: columns[key] for key in reversed(list(columns))}
         assert self.combine(backwards, reference) == self.combine(columns, reference)
+
+    def test_the_interval_is_made_of_bounds(self) -> None:
+        found = estimate(self.make(), self.columns(), self.columns(seed=1))
+        assert not isinstance(found, Undefined)
+        assert found.n > 0, "it reads no column"
+        assert found.interval is not None
+        low, high = found.interval
+        assert math.isfinite(low) and math.isfinite(high) and low <= high
 
     def test_direction_is_known(self) -> None:
         assert self.plugin.direction in get_args(Direction)

@@ -202,10 +202,11 @@ def probe(needs: Iterable[Need], n: int = 5) -> Probe:
 
 
 def columns(metrics: Iterable[str], splits: Iterable[str], n: int = 20, seed: int = 0) -> dict[tuple[str, str], Column]:
-    """Stored values in 0 … 1 for every metric on every split."""
+    """Stored values in 0 … 1 for every metric on every split; the metrics are better the lower they are."""
     rng = np.random.default_rng(seed)
     made = {}
-    for key in ((split, metric) for split in splits for metric in metrics):
+    for split, metric in ((split, metric) for split in splits for metric in metrics):
         values = rng.random(n)
-        made[key] = Column(values=values, terms=values)
+        ids = tuple(f"{split}-{i:03}" for i in range(n))
+        made[split, metric] = Column(values=values, terms=values, samples=ids, better="lower")
     return made
