@@ -58,6 +58,10 @@ def test_it_is_used_where_it_may_be(model: Callable[[], nn.Module], dtype: torch
     assert tried(model().to(DEVICE, dtype), kernel, here(batch(2))) == Fused(kernel)
 
 
+def test_it_takes_no_float64_model():
+    assert tried(tiny_model().to(DEVICE).double(), liger(), here(batch(2))) is None
+
+
 @pytest.mark.parametrize(("precision", "rel"), [("fp32", 1e-4), ("mixed-bf16", 2e-2), ("bf16", 2e-2)])
 def test_training_with_it_is_as_without(precision: str, rel: float):
     """bfloat16 has 8 bits, and rounds after other operations."""

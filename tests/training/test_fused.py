@@ -120,6 +120,11 @@ def test_a_wrong_one_is_not(kernel: Kernel):
     assert tried(tiny_model(), kernel, batch(2)) is None
 
 
+def test_a_float64_model_is_not_given_to_less():
+    assert tried(tiny_model().double(), by_tokens, batch(2)) == Fused(by_tokens)
+    assert tried(tiny_model().double(), lambda *args: by_tokens(*args).float(), batch(2)) is None
+
+
 @pytest.mark.parametrize(
     "model",
     [lambda: gemma(30.0), lambda: CohereForCausalLM(CohereConfig(**SHAPE)), hooked, added_to, Headless],

@@ -129,11 +129,12 @@ def _bare(model: nn.Module, head: nn.Linear, trial: Batch) -> bool:
 
 
 def _agrees(kernel: Kernel, head: nn.Linear, states: Tensor, plain: LabelLogits) -> bool:
-    """Whether a kernel's log-probabilities are those of the model's logits, and its gradients those of the head's."""
+    """Whether a kernel's log-probabilities are those of the model's logits, as precise, and its gradients those of the
+    head's."""
     leaves = [t.detach().requires_grad_() for t in (states, head.weight, head.bias) if t is not None]
     bias = leaves[2] if head.bias is not None else None
     logits = F.linear(leaves[0], leaves[1], bias)
-    own = -F.cross_entropy(logits.float(), plain.targets, reduction="none")
+    own = -F.cross_entropy(logits.to(plain.values.dtype), plain.targets, reduction="none")
     # Every token's gradient is another, one of them is 0 and one has the other sign, as methods' may be.
     upstream = torch.arange(len(own), device=own.device) - 1.0
     try:
@@ -145,18 +146,19 @@ def _agrees(kernel: Kernel, head: nn.Linear, states: Tensor, plain: LabelLogits)
             hint="UNLEARNKIT_FUSED=false trains without it",
             code="fused",
         ) from error
+    if fused.dtype != own.dtype:
+        return False
     # A logit is off by as much as its own arithmetic rounds it, a gradient by a few such steps.
     rounding = torch.finfo(logits.dtype).eps
     nats, share = max(AGREES, 2 * rounding * float(plain.values.abs().max())), max(AGREES, 8 * rounding)
     expected = torch.autograd.grad(own, leaves, upstream)
-    same = torch.allclose(fused.float(), token_logprobs(plain).float(), rtol=AGREES, atol=nats)
+    same = torch.allclose(fused, token_logprobs(plain), rtol=AGREES, atol=nats)
     return same and all(_off(one, other) <= share for one, other in zip(gradients, expected, strict=True))
 
 
 def _off(found: Tensor, expected: Tensor) -> float:
     """Distance between two tensors as a share of the second's norm."""
-    norm = float(torch.linalg.vector_norm(expected, dtype=torch.float32))
-    distance = float(torch.linalg.vector_norm(found - expected, dtype=torch.float32))
+    norm, distance = float(expected.norm()), float((found - expected).norm())
     return distance / norm if norm else distance
 
 
