@@ -75,8 +75,9 @@ def follow(place: Workplace) -> None:
         from unlearnkit.training.loop import Trainer
 
         _, source, parts = order
-        trainer = Trainer(model=load_model(source), team=place.team, draw=_leader_draws, **parts)
-        order = trainer.follow()
+        # Held by no name: with it goes its hold on the group that is left below.
+        order = Trainer(model=load_model(source), team=place.team, draw=_leader_draws, **parts).follow()
+
     place.team.leave()
 
 

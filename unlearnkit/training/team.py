@@ -11,6 +11,7 @@ DDP hides the gradients that a wrapper asks for term by term.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +25,7 @@ from unlearnkit.training.words import launched
 if TYPE_CHECKING:
     from accelerate import PartialState
     from torch import Tensor, nn
+    from torch.distributed.device_mesh import DeviceMesh
 
 Thing = TypeVar("Thing")
 GONE = ("Connection closed by peer", "Connection reset by peer", "gloo/transport", "NCCL")
@@ -82,6 +84,7 @@ class Processes(Team):
             self._state: PartialState = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
         self.rank, self.size = self._state.process_index, self._state.num_processes
         self.sharded = sharing == "fsdp2"
+        self._mesh: DeviceMesh | None = None
         if self.size != launched():
             raise BadInput(f"{launched()} processes were launched, {self.size} found each other", code="processes")
 
@@ -94,9 +97,10 @@ class Processes(Team):
 
         from unlearnkit.losses import decoder_blocks
 
-        mesh = init_device_mesh(next(model.parameters()).device.type, (self.size,))
+        if self._mesh is None:
+            self._mesh = init_device_mesh(next(model.parameters()).device.type, (self.size,))
         for module in (*decoder_blocks(model), model):
-            fully_shard(module, mesh=mesh)
+            fully_shard(module, mesh=self._mesh)
         for module in model.modules():
             if isinstance(module, FSDPModule):
                 module.set_gradient_divide_factor(1.0)
@@ -152,6 +156,10 @@ class Processes(Team):
         return got
 
     def leave(self) -> None:
+        # A thread of the group that is left when Python ends may abort the process, so nothing may hold the group any
+        # more: no model in pieces, nor its mesh, which torch's caches keep.
+        gc.collect()
+        getattr(self._mesh, "_pg_registry", {}).clear()
         self._state.destroy_process_group()
 
 
