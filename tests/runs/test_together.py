@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from safetensors.torch import load_file
 from unlearnkit.store import Store
 
 PROCESSES = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "unlearnkit"]
+LORA = Path(__file__).parents[2] / "plugins" / "unlearnkit-lora"
 STEPS = 12
 
 
@@ -27,10 +30,16 @@ def arguments(folder: Path, model: str, forget: Path, retain: Path) -> list[str]
     ]  # fmt: skip
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+def start(folder: Path, *words: str, processes: int = 2) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(LORA), os.environ.get("PYTHONPATH", "")])
+    here = {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": path,
+        "UNLEARNKIT_PLUGIN_FILE": str(LORA / "unlearnkit_lora" / "__init__.py"),
+    }
     return subprocess.Popen(
-        [sys.executable, *PROCESSES, *words], cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, *(PROCESSES if processes == 2 else ["-m", "unlearnkit"]), *words],
+        cwd=folder, env={**os.environ, **here}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -81,6 +90,42 @@ def test_a_killed_process_ends_the_run_and_it_goes_on(
     ends = [load_file(folder / "model" / "model.safetensors") for folder in folders.values()]
     assert ends[0].keys() == ends[1].keys()
     assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", [None, "lora"])
+@pytest.mark.parametrize("sharing", [None, "ddp", "fsdp2"])
+def test_evaluations_on_the_way_are_those_of_the_model_that_is_written(
+    sharing: str | None, adapter: str | None, tmp_path: Path, tiny_model_dir: Path, forget_file: Path,
+    retain_file: Path,
+):  # fmt: skip
+    """The model of the best step, evaluated by one process that finds nothing in its store, has sample by sample the
+    values of that step's evaluation; and the starting model those of the one before the first step."""
+    data = ["--forget", str(forget_file), "--retain", str(retain_file), "--max-new-tokens", "2", "--format", "json"]
+    words = ["--batch-size", "4", "--max-steps", "4", "--eval-every", "1", "--best", "forget.probability"]
+    if sharing is not None:
+        words += ["--parallel", sharing]
+    if adapter is not None:
+        words += ["--adapter", adapter, "-a", "rank=2"]
+    run = start(tmp_path, "unlearn", "--model", str(tiny_model_dir), *data, *words, "--lr", "3e-3", "--out", "model",
+                processes=1 if sharing is None else 2)  # fmt: skip
+    said, log = run.communicate(timeout=300)
+    assert run.returncode == 0, log
+    found = json.loads(said)
+    assert sorted(found["evaluations"]) == list("01234")
+    with Store.open(tmp_path / "unlearnkit.db") as store:
+        evaluated = {int(step): store.results(of) for step, of in found["evaluations"].items()}
+    means = {
+        step: fmean(row.value or 0 for row in rows if (row.split, row.metric) == ("forget", "probability"))
+        for step, rows in evaluated.items()
+    }
+    assert found["step"] == min([1, 2, 3, 4], key=means.__getitem__)
+    assert found["best"] == {"forget.probability": pytest.approx(means[found["step"]], rel=1e-12)}
+    for step, model in ((found["step"], "model"), (0, str(tiny_model_dir))):
+        alone = start(tmp_path, "eval", model, *data, "--store", f"{step}.db", processes=1)
+        assert json.loads(alone.communicate(timeout=300)[0])["computed"] == 20
+        with Store.open(tmp_path / f"{step}.db") as store:
+            assert store.results(store.run("@last").id) == evaluated[step]
 
 
 def test_a_way_to_share_is_refused_to_one_process(cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path):
