@@ -141,21 +141,23 @@ def test_an_older_store_is_upgraded_beside_a_copy_or_refused(  # row 52
     done(score())
     shutil.copytree(schema.MIGRATIONS, tmp_path / "migrations")
     monkeypatch.setattr(schema, "MIGRATIONS", tmp_path / "migrations")
-    newer = 'revision = "0003"\ndown_revision = "0002"\n\n\ndef upgrade():\n'
+    last = schema.revisions()[-1]
+    following = f"{int(last) + 1:04}"
+    newer = f'revision = "{following}"\ndown_revision = "{last}"\n\n\ndef upgrade():\n'
     newer += '    from alembic import op\n\n    op.execute("CREATE TABLE more (x TEXT NOT NULL PRIMARY KEY)")\n'
-    (tmp_path / "migrations" / "versions" / "0003_more.py").write_text(newer)
+    (tmp_path / "migrations" / "versions" / f"{following}_more.py").write_text(newer)
     name, text = made()
     (tmp_path / "migrations" / "schema" / f"{name}.sql").write_text(text)
 
     before = (tmp_path / "unlearnkit.db").read_bytes()
     refused = cli("runs", "list", "--no-upgrade", "--format", "json")
     assert (refused.code, refused.error["code"]) == (1, "store-older")
-    assert "schema 0002" in refused.error["message"] and "0003" in refused.error["message"]
+    assert f"schema {last}" in refused.error["message"] and following in refused.error["message"]
     assert (tmp_path / "unlearnkit.db").read_bytes() == before
 
     found = done(cli("runs", "list", "--format", "json"))
-    assert "warning: " in found.err and "a copy is unlearnkit.bak-0002.db" in found.err
-    assert (tmp_path / "unlearnkit.bak-0002.db").exists()
+    assert "warning: " in found.err and f"a copy is unlearnkit.bak-{last}.db" in found.err
+    assert (tmp_path / f"unlearnkit.bak-{last}.db").exists()
     assert [run["kind"] for run in found.json["runs"]] == ["score"]
 
 
