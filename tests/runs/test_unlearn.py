@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from runs.conftest import Listening
+from runs.lab import IDS, Lab
 from unlearnkit.contracts import Algorithm, Step, Term
 from unlearnkit.data.encode import choose_template
 from unlearnkit.data.samples import DataSpec, load_samples, sample_id
@@ -27,9 +29,10 @@ from unlearnkit.runs.identity import digest
 from unlearnkit.runs.resume import resume
 from unlearnkit.runs.score import score
 from unlearnkit.runs.training import Schedule, TrainingReport
-from unlearnkit.runs.unlearn import unlearn
+from unlearnkit.runs.unlearn import say_if_nothing_moved, unlearn
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.seeds import derive
+from unlearnkit.store.records import ProbeRow, StepRow
 
 SHORT = Schedule(epochs=2, batch_size=4, lr=1e-3)
 FEW_DRAWS = {"draws": 2, "refresh": 2}
@@ -180,6 +183,30 @@ def test_a_run_that_moved_nothing_says_so(place: Workplace, asked: dict[str, Any
 
     assert said(1e-9)
     assert not said(1e-2)
+
+
+@pytest.mark.parametrize(
+    ("probes", "term", "says"),
+    [
+        ([(0, "a", 2.0), (0, "b", 4.0), (0, "kept", 1.0), (5, "a", 2.01), (5, "b", 4.02), (5, "kept", 9.0)], 0.1,
+         "the forget set's NLL hardly moved (3 to 3.015)"),
+        ([(0, "a", 2.0), (1, "b", 4.0), (2, "a", 2.5)], 1.0, None),
+        ([(0, "a", 2.0), (1, "b", 2.001), (2, "a", None)], 0.1, None),
+        ([(0, "a", 2.0), (1, "b", 4.0)], 1.001, "the forget term hardly moved (1 to 1.001)"),
+    ],
+    ids=["its term moved", "its NLL moved", "none seen again", "nor did the term move"],
+)  # fmt: skip
+def test_what_moved_is_what_the_forget_set_came_to(
+    place: Workplace, lab: Lab, probes: list[tuple[int, str, float | None]], term: float, says: str | None
+):
+    """Of the samples that were seen again, in an algorithm whose term says 1 at first and then what is given."""
+    run = lab.run("unlearn", "dpo", {"forget": lab.data()})
+    ids = dict(zip(("a", "b", "kept"), IDS, strict=False))
+    place.store.put_probes(run.id, [ProbeRow(updates, ids[name], nll, False) for updates, name, nll in probes])
+    place.store.put_steps(run.id, [StepRow(1, {"forget": 1.0}), StepRow(2, {"forget": term})])
+    say_if_nothing_moved(place, run, [ids["a"], ids["b"]])
+    assert isinstance(place.progress, Listening)
+    assert [line.partition(":")[0] for line in place.progress.warned] == ([] if says is None else [says])
 
 
 def test_uniform_needs_no_scores(place: Workplace, asked: dict[str, Any]):

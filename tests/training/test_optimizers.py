@@ -112,6 +112,21 @@ def test_whether_the_first_steps_changed_anything_is_known(lr: float, precision:
     assert mine.moved == changed == moved
 
 
+@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_run_that_goes_on_within_its_first_steps_knows_it_too(done: int, moved: bool):
+    plan = replace(PLAN, lr=1e-3 if moved else 1e-9, precision="bf16", weight_decay=0.0, warmup=0.0)
+    first, second = trainer(plan), trainer(plan)
+    steps = first.steps()
+    for _ in range(done):
+        next(steps)
+    second.load_state(first.state(), done)
+    rest = second.steps()
+    for _ in range(done, 3):
+        next(rest)
+    assert (second.done, second.moved) == (3, moved)
+
+
 @dataclass(frozen=True)
 class Exploding(Algorithm):
     """A retain term that is as told, step by step."""

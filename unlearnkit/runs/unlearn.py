@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit import scoring, training
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from unlearnkit.training.plan import TrainingPlan
 
 STILL = 0.01
-"""A forget term that changes by less than this share has not moved."""
+"""A forget set whose NLL, or term, changes by less than this share has not moved."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +282,7 @@ def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
             card=lambda ending: unlearning_card(run, inputs, ending),
             watch=Watch(place, held, trainer, made.goals, made.curve, retain=ids.get("retain", ())),
         )  # fmt: skip
-    _say_if_nothing_moved(place, run)
+    say_if_nothing_moved(place, run, ids["forget"])
     return report(run, already=False)
 
 
@@ -326,9 +327,23 @@ def _wrapper(
     return wrapper
 
 
-def _say_if_nothing_moved(place: Workplace, run: records.Run) -> None:
-    """Tell of a run that ended as it began, which its table alone would not."""
-    terms = [row.terms["forget"] for row in place.store.steps(run.id) if "forget" in row.terms]
-    if len(terms) > 1 and abs(terms[-1] - terms[0]) <= STILL * abs(terms[0]):
-        moved = f"{terms[0]:.4g} to {terms[-1]:.4g}"
-        place.progress.warn(f"the forget term hardly moved ({moved}): a higher --lr or more --epochs forgets more")
+def say_if_nothing_moved(place: Workplace, run: records.Run, forget: Collection[str]) -> None:
+    """Tell of a run that ended as it began, which its table alone would not: by the NLL of the forget set's samples,
+    ids, where one was seen twice, else by the term, which may fall for another reason."""
+    what, moved = "the forget set's NLL", _nlls(place.store.probes(run.id), forget)
+    if moved is None:
+        terms = [row.terms["forget"] for row in place.store.steps(run.id) if "forget" in row.terms]
+        what, moved = "the forget term", (terms[0], terms[-1]) if len(terms) > 1 else None
+    if moved is not None and abs(moved[1] - moved[0]) <= STILL * abs(moved[0]):
+        came = f"{moved[0]:.4g} to {moved[1]:.4g}"
+        place.progress.warn(f"{what} hardly moved ({came}): a higher --lr or more --epochs forgets more")
+
+
+def _nlls(probes: Sequence[records.ProbeRow], forget: Collection[str]) -> tuple[float, float] | None:
+    """The mean NLL per token of the samples that were seen more than once, at first and at last, nats."""
+    seen: dict[str, list[float]] = {}
+    for row in probes:
+        if row.sample in forget and row.nll is not None:
+            seen.setdefault(row.sample, []).append(row.nll)
+    again = [nlls for nlls in seen.values() if len(nlls) > 1]
+    return (fmean(nlls[0] for nlls in again), fmean(nlls[-1] for nlls in again)) if again else None

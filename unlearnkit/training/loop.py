@@ -105,7 +105,7 @@ class Trainer:
             self._state = self.algorithm.begin(self.model, derive(self.plan.seed, "algorithm"))
         self._kept: dict[str, Gradient] = {}
         self._first_retain: float | None = None
-        self._sums: list[int] | None = None
+        self._sums = _bit_sums(self._parameters.values())
 
     def _starting(self) -> Mapping[str, Tensor] | nn.Module:
         """The model as it is now, to be read later: a copy, where it is in pieces that cannot be swapped."""
@@ -170,8 +170,6 @@ class Trainer:
                 return said
 
     def _step(self, rows: Sequence[int]) -> dict[str, float]:
-        if self.done == 0:
-            self._sums = _bit_sums(self._parameters.values())
         step, lr = self.done, self.plan.learning_rate(self.done)
         found = self._gradients(step, rows)
         norm = float(whole(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._limit)))
@@ -183,7 +181,7 @@ class Trainer:
         if self.probes is not None:
             self.probes.trained(step, found.nll)
         self.done += 1
-        if self.done == LOOKED_AT and self._sums is not None:
+        if self.done == LOOKED_AT:
             self.moved = self._sums != _bit_sums(self._parameters.values())
         return {**found.totals, "grad_norm": norm, "lr": lr, "epoch": float(self.plan.epoch(step))}
 
