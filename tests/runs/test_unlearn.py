@@ -241,6 +241,21 @@ def test_what_its_steps_saw_is_always_recorded(place: Workplace, asked: dict[str
     assert first == pytest.approx(expected, rel=1e-5), "before its first step a run is what it began with"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "mixed-bf16", "bf16"])
+def test_before_its_first_step_a_run_in_any_precision_has_gained_nothing(
+    precision: str, place: Workplace, asked: dict[str, Any]
+):
+    """One text at a time, as anchors are measured, NPO's ratio to the starting model is 1 to the last bit. Anchors of
+    another precision, which are there already, are not taken for its own."""
+    asked |= {"retain": None, "options": {"alpha": 0.0, "beta": 0.1}}
+    for other in ("fp32", "bf16"):
+        unlearn(place, **asked | {"schedule": Schedule(max_steps=1, lr=1e-3, precision=other)})
+    schedule = Schedule(max_steps=1, batch_size=1, lr=1e-3, precision=precision)
+    found = unlearn(place, **asked | {"schedule": schedule})
+    (first,) = place.store.steps(found.run)
+    assert first.terms["forget"] == float(-2 / 0.1 * F.logsigmoid(torch.tensor(0.0)))
+
+
 def anchor_key(place: Workplace) -> str:
     return digest(choose_template("auto", None, has_chat=True).fingerprint, place.environment())
 

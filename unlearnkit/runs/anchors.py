@@ -2,7 +2,9 @@
 model in memory.
 
 The last bits of a log-probability depend on the shape of its batch. So each sample goes through the model alone and
-unpadded: its anchor is then a function of weights, text and environment, whichever set or run asks for it first.
+unpadded: its anchor is then a function of weights, text, precision and environment, whichever set or run asks for it
+first. The precision is that of the run that reads it: what a method takes for a change is then training's work, and no
+rounding.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from unlearnkit.data.collate import collate
 from unlearnkit.losses import label_scores
 from unlearnkit.runs.identity import digest
 from unlearnkit.store import records
+from unlearnkit.training.precision import arithmetic
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,28 +27,29 @@ if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
 
 
-def reference_nll(place: Workplace, model: nn.Module, inputs: Inputs, role: str) -> Tensor:
+def reference_nll(place: Workplace, model: nn.Module, inputs: Inputs, role: str, *, precision: str = "fp32") -> Tensor:
     """Summed NLL of each sample of a set under the starting weights, [N] float32, nats.
 
     Args:
-        model: the starting weights, for samples that the store lacks.
+        model: the starting weights as a run in that precision holds them, for samples that the store lacks.
     """
     weights, samples = inputs.model.fingerprint, inputs.sets[role].samples
-    key = digest(inputs.template.fingerprint, place.environment())
+    rounded = [] if precision == "fp32" else [precision]
+    key = digest(inputs.template.fingerprint, place.environment(), *rounded)
     ids = {s.id for s in samples}
     stored = place.store.anchors(weights, key, ids)
     if len(stored) < len(ids):
-        place.store.put_anchors(weights, key, list(_measure(model, inputs, role, ids - stored.keys())))
+        place.store.put_anchors(weights, key, list(_measure(model, inputs, role, ids - stored.keys(), precision)))
         stored = place.store.anchors(weights, key, ids)
     return torch.tensor([-stored[s.id].logprob for s in samples])
 
 
-def _measure(model: nn.Module, inputs: Inputs, role: str, wanted: set[str]) -> Iterator[records.Anchor]:
+def _measure(model: nn.Module, inputs: Inputs, role: str, wanted: set[str], precision: str) -> Iterator[records.Anchor]:
     encoded, device = inputs.encoded[role], next(model.parameters()).device
     rows = {s.id: row for row, s in enumerate(inputs.sets[role].samples) if s.id in wanted}
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), arithmetic(model, precision):
         for sample, row in rows.items():
             scores = label_scores(model, collate(encoded, [row], pad=inputs.pad, device=device))
             yield records.Anchor(sample, -float(scores.nll[0]), int(scores.tokens[0]))

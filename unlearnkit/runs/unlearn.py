@@ -181,6 +181,7 @@ def prepared(
         "environment": now,
         **({"probe_every": probe_every} if probe_every else {}),
         **({"others": fingerprints(read, others)} if others else {}),
+        **({"anchors": plan.precision} if method.anchors and plan.precision != "fp32" else {}),
         "thresholds": [t.hex() for t in forgotten.tolist()],  # what its record is read by, whoever draws
         "reference": reference,
         **({"goals": asdict(goals)} if goals.names else {}),
@@ -240,10 +241,16 @@ def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
         from unlearnkit.runs.during import Watch
         from unlearnkit.runs.orders import Orders
         from unlearnkit.training.loop import Trainer
+        from unlearnkit.training.precision import hold
 
         weights = load_model(inputs.model)
         read = generated(place, held, weights, made.read, made.others)
-        anchors = {role: reference_nll(place, weights, read, role) for role in method.anchors if role in read.sets}
+        hold(weights, plan.precision)
+        anchors = {
+            role: reference_nll(place, weights, read, role, precision=plan.precision)
+            for role in method.anchors
+            if role in read.sets
+        }
         ids = {role: [sample.id for sample in some.samples] for role, some in inputs.sets.items()}
         probes = Probes(ids["forget"])
         parts: dict[str, Any] = {

@@ -27,6 +27,7 @@ from unlearnkit.training.fused import Fused, Look, liger, plainly, tried
 from unlearnkit.training.gradients import StepGradients
 from unlearnkit.training.optimizers import Optimizer
 from unlearnkit.training.plan import TrainingPlan
+from unlearnkit.training.precision import arithmetic, hold
 from unlearnkit.training.step import TrainingStep, mean_nll
 from unlearnkit.training.team import Team, like, piece, together, whole
 from unlearnkit.training.trained import mark_trained
@@ -85,8 +86,7 @@ class Trainer:
     """Whether the first `LOOKED_AT` steps changed any weight; None until that is known."""
 
     def __post_init__(self) -> None:
-        if self.plan.precision == "bf16":
-            self.model.to(torch.bfloat16)
+        hold(self.model, self.plan.precision)
         if self.plan.recompute:
             model: Any = self.model
             newest = getattr(model, "activation_checkpointing_enable", None)  # transformers' newer name for it
@@ -278,8 +278,7 @@ class Trainer:
         return blamed(f"{whom} failed at step {self.done + 1}")
 
     def _arithmetic(self) -> AbstractContextManager[None]:
-        mixed = self.plan.precision == "mixed-bf16"
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=mixed)
+        return arithmetic(self.model, self.plan.precision)
 
     def _check(self, found: StepGradients, norm: float, lr: float) -> None:
         """Whether the step may be applied."""
