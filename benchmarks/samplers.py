@@ -133,7 +133,9 @@ class Material:
             needs = {need for metric in metrics.values() for need in metric.needs}
             probe = evaluator.probe(piece, needs, self.inputs.template, max_new_tokens=self.max_new_tokens)
             rows += [row for name, metric in metrics.items() for row in measured(name, metric, "retain", probe)]
-        found = ModelUtility().combine(columns(rows, metrics), None)
+        found = ModelUtility().combine(
+            columns(rows, {("retain", name): metric for name, metric in metrics.items()}), None
+        )
         return None if isinstance(found, Undefined) else found
 
     def scores(self, request: ScoreRequest) -> np.ndarray:
