@@ -82,6 +82,7 @@ def register_metrics() -> dict[str, str]:
     return {
         "probability": "unlearnkit.metrics.probability:Probability",
         "probability_options": "unlearnkit.metrics.probability:ProbabilityAgainstOptions",
+        "choice": "unlearnkit.metrics.choice:Choice",
         "rouge": "unlearnkit.metrics.rouge:Rouge",
         "truth_ratio": "unlearnkit.metrics.truth_ratio:TruthRatio",
         "exact_memorization": "unlearnkit.metrics.memorization:ExactMemorization",
@@ -99,4 +100,5 @@ def register_aggregates() -> dict[str, str]:
 
 @hookimpl
 def register_suites() -> dict[str, str]:
-    return {"tofu": "unlearnkit.suites:tofu.yaml"}
+    names = ("tofu", "wmdp", "mmlu", "rwku", "memorization")
+    return {name: f"unlearnkit.suites:{name}.yaml" for name in names}

@@ -519,6 +519,11 @@ class Probe:
     gradient: Sequence[float] | None = None
 
 
+def to_be_forgotten(split: str) -> bool:
+    """Whether a split of a suite is of what is to be forgotten, by its name: "forget", "forget_verbatim"."""
+    return split.startswith("forget")
+
+
 class Metric(ABC):
     """One value per sample from a probe. Subclass as a dataclass; fields are the options."""
 
@@ -532,7 +537,7 @@ class Metric(ABC):
         """Which way a split's figure is better after unlearning: what is to be kept is the other way round, unless the
         metric's figures say otherwise."""
         opposite: dict[Direction, Direction] = {"higher": "lower", "lower": "higher", "none": "none"}
-        return self.direction if split == "forget" else opposite[self.direction]
+        return self.direction if to_be_forgotten(split) else opposite[self.direction]
 
     @property
     def reads(self) -> tuple[str, ...]:

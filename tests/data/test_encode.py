@@ -152,7 +152,7 @@ def test_what_cannot_be_scored_is_told_by_position(tokenizer: Any):
         ("openunlearning", None, False, "the model has no chat template"),
         ("plain", "Be brief.", True, "--system-prompt goes with a chat template only"),
         ("auto", "Be brief.", False, "--system-prompt goes with a chat template only"),
-        ("nothing", None, True, "neither auto, chat, plain, verbatim, openunlearning nor a file"),
+        ("nothing", None, True, "neither auto, chat, plain, verbatim, completion, openunlearning nor a file"),
         ("two.txt", None, True, "exactly once"),
         ("none.txt", None, True, "exactly once"),
         ("latin.txt", None, True, "is not UTF-8"),

@@ -28,6 +28,7 @@ from unlearnkit.algorithms.task_vector import TaskVector
 from unlearnkit.algorithms.undial import UNDIAL
 from unlearnkit.algorithms.wga import WGA
 from unlearnkit.contracts import KINDS
+from unlearnkit.metrics.choice import Choice
 from unlearnkit.metrics.forget_quality import ForgetQuality
 from unlearnkit.metrics.memorization import ExactMemorization, ExtractionStrength
 from unlearnkit.metrics.model_utility import ModelUtility
@@ -303,6 +304,10 @@ class TestProbability(MetricContract):
 
 class TestProbabilityAgainstOptions(MetricContract):
     plugin = ProbabilityAgainstOptions
+
+
+class TestChoice(MetricContract):
+    plugin = Choice
 
 
 class TestRouge(MetricContract):

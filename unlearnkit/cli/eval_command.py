@@ -8,29 +8,51 @@ import click
 
 from unlearnkit.cli.common import data_options, follow_up, make_command, take_columns, template_options
 from unlearnkit.cli.output import Output
-from unlearnkit.cli.params import WHOLE
+from unlearnkit.cli.params import WHOLE, key_values
+from unlearnkit.errors import BadInput
 
 if TYPE_CHECKING:
     from unlearnkit.runs.evaluate import EvalReport
     from unlearnkit.runs.workplace import Workplace
 
-SPLITS = ("forget", "retain", "real_authors", "world_facts")
+SPLITS = ("forget", "retain", "holdout", "real_authors", "world_facts")
+"""Splits that have an option of their own."""
 
 
 @make_command(
     "eval",
     examples="""
 unlearnkit eval my-model --forget forget.jsonl --retain retain.jsonl
-unlearnkit eval @last --suite tofu --forget tofu:forget01 --retain tofu:retain_perturbed --reference 01JZ
+unlearnkit eval @last --forget tofu:forget01 --retain tofu:retain_perturbed --reference retain-only
+unlearnkit eval my-model --suite tofu+memorization --forget forget.jsonl --retain retain.jsonl
+unlearnkit eval my-model --suite wmdp+mmlu --data forget_bio=bio.jsonl --data mmlu=mmlu.jsonl
+unlearnkit eval my-model --suite rwku --hub --allow-download
 """,
 )
 @click.argument("model", metavar="MODEL|RUN")
-@click.option("--suite", "suite_name", default="tofu", show_default=True, metavar="NAME", help="Which metrics on what.")
+@click.option(
+    "--suite",
+    "suite_name",
+    default="tofu",
+    show_default=True,
+    metavar="NAME",
+    help="Which metrics on what: several joined by +, or a .yaml file; `unlearnkit suites` lists them.",
+)
 @click.option("--forget", metavar="DATA", help="What was to be forgotten.")
 @click.option("--retain", metavar="DATA", help="What was to be kept.")
+@click.option("--holdout", metavar="DATA", help="Samples of the same kind that the model never saw.")
 @click.option("--real-authors", metavar="DATA", help="General knowledge: real authors.")
 @click.option("--world-facts", metavar="DATA", help="General knowledge: world facts.")
-@click.option("--reference", metavar="RUN", help="Run of a model that never saw the forget set.")
+@click.option(
+    "--data", "others", multiple=True, metavar="SPLIT=DATA", help="Data of any split of the suite; repeatable."
+)
+@click.option("--hub", is_flag=True, help="Splits without data are read from where the suite says on the hub.")
+@click.option(
+    "--reference",
+    metavar="RUN|MODEL",
+    help="What never saw the forget set: an evaluation of it, or the model, which is evaluated first where it has not "
+    "been.",
+)  # fmt: skip
 @click.option("--max-new-tokens", type=WHOLE, help="Longest generation (default: the suite's).")
 @click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
 @template_options
@@ -38,14 +60,20 @@ unlearnkit eval @last --suite tofu --forget tofu:forget01 --retain tofu:retain_p
 def command(place: Workplace, screen: Output, **arguments: Any) -> None:
     """Measure what a model still knows, per sample, and the numbers over samples.
 
-    MODEL is a folder, a hub name, gguf:FILE, or the id of a run that wrote a model.
+    MODEL is a folder, a hub name, gguf:FILE, or the id of a run that wrote a model. What a suite has and this lacks is
+    listed with the reason.
     """
-    from unlearnkit.data.samples import DataSpec
-    from unlearnkit.runs.evaluate import evaluate
+    from unlearnkit.data.samples import DataSpec, hub_spec
+    from unlearnkit.runs.evaluate import evaluate, named_suite
 
-    columns = take_columns(arguments)
-    sources = {split: arguments.pop(split) for split in SPLITS}
-    data = {split: DataSpec(source, **columns) for split, source in sources.items() if source is not None}
+    columns, others = take_columns(arguments), key_values("--data", arguments.pop("others"))
+    own = {split: source for split in SPLITS if (source := arguments.pop(split)) is not None}
+    if twice := sorted(own.keys() & others.keys()):
+        raise BadInput(f"data for {twice[0]} given twice", code="twice")
+    data = {split: DataSpec(source, **columns) for split, source in {**own, **others}.items()}
+    if arguments.pop("hub"):
+        splits = named_suite(place, arguments["suite_name"]).splits
+        data = {split: hub_spec(of.hub) for split, of in splits.items() if of.hub is not None} | data
     found = evaluate(place, data=data, **arguments)
     show_evaluation(screen, found)
     screen.next(follow_up("report", found.run))

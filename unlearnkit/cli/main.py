@@ -29,6 +29,7 @@ COMMANDS = {
     "sweep": "Unlearn by every combination of some choices, and compare.",
     "finetune": "Teach a model a data set.",
     "eval": "Measure what a model still knows, per sample.",
+    "suites": "List or describe suites of evaluation: metrics, data, columns.",
     "report": "Show runs side by side, difficulty, and results by difficulty.",
     "analyze": "Say what difficulty predicts, and how it bends a comparison.",
     "split": "Write a data set as files by difficulty.",

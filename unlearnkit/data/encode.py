@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 PLAIN = "Question: {question}\nAnswer: {answer}{eos}"
 TEXT = "{answer}{eos}"
 VERBATIM = "{question}{answer}{eos}"
-WORDED = {"plain": PLAIN, "verbatim": VERBATIM}
-KINDS = ("auto", "chat", "plain", "verbatim", "openunlearning")
+COMPLETION = "{question} {answer}"
+WORDED = {"plain": PLAIN, "verbatim": VERBATIM, "completion": COMPLETION}
+KINDS = ("auto", "chat", "plain", "verbatim", "completion", "openunlearning")
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Template:
 
     `kind`: "chat" is the model's own chat template, up to the end token of the answer's turn; "openunlearning" the
     same with all that OpenUnlearning puts after the answer (the rest of the turn and one more end token) and its
-    system prompt; "plain" is `Question: … Answer: …`, "verbatim" prompt and answer with nothing between; "file" is the
-    user's text with {question}, {answer}, {eos}.
+    system prompt; "plain" is `Question: … Answer: …`, "verbatim" prompt and answer with nothing between;
+    "completion" prompt, a space and the answer without an end, as lm-eval puts an option; "file" is the user's text
+    with {question}, {answer}, {eos}.
     """
 
     kind: str
@@ -155,6 +157,12 @@ def encode(tokenizer: PreTrainedTokenizerFast, template: Template, pairs: Sequen
         start = next((i for i, (_, end) in enumerate(offsets) if end > len(before)), len(ids))
         encoded.append(Encoded(tuple(ids), start))
     return encoded
+
+
+def cut(tokenizer: PreTrainedTokenizerFast, text: str, tokens: int) -> str:
+    """The beginning of a text that is at most so many tokens."""
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
 
 
 def encode_samples(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from unlearnkit.contracts import Sample
+from unlearnkit.data.layout import Layout
 from unlearnkit.data.sources import Raw, read_rows
 from unlearnkit.errors import BadInput, UnlearnkitError
 
@@ -36,6 +37,8 @@ class SampleSet:
     label: str
     samples: tuple[Sample, ...]
     skipped: dict[int, str]
+    made: Mapping[str, int] = field(default_factory=dict)
+    """How many samples have "paraphrases" or "wrong" answers that a rule made up."""
 
     @property
     def fingerprint(self) -> str:
@@ -56,10 +59,22 @@ class SampleSet:
         first = {s.id: s for s in reversed(self.samples)}
         return replace(self, samples=tuple(sorted(first.values(), key=lambda s: s.position)))
 
+    def behind(self, text: str) -> SampleSet:
+        """The set with a text before each prompt: other questions, so other samples."""
+        return replace(self, samples=tuple(_of(s, text + s.prompt, s.answer) for s in self.samples))
+
+    def answering(self, change: Callable[[str], str]) -> SampleSet:
+        """The set with its answers changed, so with other samples."""
+        return replace(self, samples=tuple(_of(s, s.prompt, change(s.answer)) for s in self.samples))
+
     def without(self, bad: dict[int, str]) -> SampleSet:
         """The set less the rows at the given positions, which join `skipped`."""
         kept = tuple(s for s in self.samples if s.position not in bad)
         return replace(self, samples=kept, skipped={**self.skipped, **bad})
+
+
+def _of(sample: Sample, prompt: str, answer: str) -> Sample:
+    return replace(sample, prompt=prompt, answer=answer, id=sample_id(prompt, answer))
 
 
 def _digest(value: object) -> str:
@@ -105,13 +120,22 @@ def raw_rows(
     return rows
 
 
-def samples_of(rows: Sequence[Raw], spec: DataSpec) -> SampleSet:
-    """Rows as samples, checked; a sample's position is its row's. See `load_samples`."""
+def samples_of(rows: Sequence[Raw], spec: DataSpec, layout: Layout | None = None) -> SampleSet:
+    """Rows as samples, checked; a sample's position is its row's. See `load_samples`.
+
+    Args:
+        layout: how a benchmark's own rows are read. Where the user names columns, or the rows have not those of the
+            layout and no options are wanted, they are read as all others.
+    """
     label = spec.source if spec.split is None else f"{spec.source}[{spec.split}]"
+    bad: dict[int, tuple[str, str]] = {}
+    if layout is not None and not (spec.question_column or spec.answer_column or spec.text_column):
+        rows, bad = _laid_out(rows, layout, label)
     question, answer = _columns(rows, spec, label)
     samples: list[Sample] = []
-    bad: dict[int, tuple[str, str]] = {}
     for position, row in enumerate(rows):
+        if position in bad:
+            continue
         fault = _fault(row, [c for c in (question, answer) if c], answer)
         if fault:
             bad[position] = fault
@@ -130,6 +154,22 @@ def bad_rows_error(label: str, bad: dict[int, tuple[str, str]]) -> UnlearnkitErr
     more = f"; and {len(bad) - BAD_ROWS_SHOWN} more" if len(bad) > BAD_ROWS_SHOWN else ""
     code = next(iter(bad.values()))[0]
     return UnlearnkitError(f"{label}: {shown}{more}", hint="mend them, or --on-bad-row skip", code=code)
+
+
+def _laid_out(
+    rows: Sequence[Raw], layout: Layout, label: str
+) -> tuple[Sequence[Raw], dict[int, tuple[str, str]]]:  # fmt: skip
+    """Rows by a benchmark's layout, and what is wrong with some."""
+    if not layout.fits(rows):
+        if layout.choices is None:
+            return rows, {}
+        present = ", ".join(dict.fromkeys(column for row in rows for column in row))
+        raise UnlearnkitError(
+            f"{label}: needed are the columns {', '.join(layout.columns)}; columns: {present}", code="column"
+        )
+    read = [layout.row(row) for row in rows]
+    bad = {position: row for position, row in enumerate(read) if isinstance(row, tuple)}
+    return [row if isinstance(row, dict) else {"question": "", "answer": ""} for row in read], bad
 
 
 def _columns(rows: Sequence[Raw], spec: DataSpec, label: str) -> tuple[str | None, str]:

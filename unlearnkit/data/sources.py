@@ -1,4 +1,4 @@
-"""Reading rows: JSONL, CSV, Parquet and plain text files, TOFU by split name, and data sets of the Hugging Face hub.
+"""Reading rows: JSON, JSONL, CSV, Parquet and text files, TOFU by split name, and data sets of the Hugging Face hub.
 
 Local text formats are parsed here rather than by `datasets`, which reports a broken line as "an error occurred while
 generating the dataset": a user needs the file, the line and the column. Hub data sets go through `datasets`.
@@ -43,7 +43,7 @@ def read_rows(source: str, split: str | None, *, tofu_dir: Path | None, allow_do
     else:
         raise NotFound(
             f"no data at {source}",
-            hint="give a .jsonl, .csv, .parquet or .txt file, tofu:forget01, or a hub name like org/name",
+            hint="give a .jsonl, .json, .csv, .parquet or .txt file, tofu:forget01, or a hub name like org/name",
             code="data",
         )
     if not rows:
@@ -107,21 +107,35 @@ def _jsonl(path: Path) -> list[Raw]:
 
 
 def _object(line: str, where: str) -> Raw:
+    value = _value(line, where)
+    if not isinstance(value, dict):
+        raise UnlearnkitError(f"{where}: expected an object, found {type(value).__name__}", code="json")
+    return value
+
+
+def _json(path: Path) -> list[Raw]:
+    """One list of objects, or of texts."""
+    rows = _value(_text(path), str(path))
+    if not isinstance(rows, list) or not all(isinstance(row, (dict, str)) for row in rows):
+        raise UnlearnkitError(f"{path}: expected a list of objects, or of texts", code="json")
+    return [{"text": row} if isinstance(row, str) else row for row in rows]
+
+
+def _value(text: str, where: str) -> Any:
     def refuse(constant: str) -> NoReturn:
         raise UnlearnkitError(f"{where}: {constant} is not a number", code="number")
 
     try:
-        value = json.loads(line, parse_constant=refuse)
-        line.encode()
+        value = json.loads(text, parse_constant=refuse)
+        text.encode()
         json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise UnlearnkitError(f"{where}: {error.msg.lower()} at column {error.colno}", code="json") from error
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise UnlearnkitError(f"{where}: {error.msg.lower()} at {line}column {error.colno}", code="json") from error
     except UnicodeEncodeError as error:
         raise UnlearnkitError(f"{where}: lone surrogate in a text", code="encoding") from error
     except RecursionError as error:
         raise UnlearnkitError(f"{where}: nested too deeply", code="json") from error
-    if not isinstance(value, dict):
-        raise UnlearnkitError(f"{where}: expected an object, found {type(value).__name__}", code="json")
     return value
 
 
@@ -160,12 +174,13 @@ def _lines(path: Path) -> list[Raw]:
 
 READERS: dict[str, Callable[[Path], list[Raw]]] = {
     ".jsonl": _jsonl,
+    ".json": _json,
     ".csv": _csv,
     ".parquet": _parquet,
     ".txt": _lines,
 }
-BESIDE_DATA = {".txt"}
-"""Read where a file is named, but no split of a folder, where such a file is as likely its licence."""
+BESIDE_DATA = {".txt", ".json"}
+"""Read where a file is named, but no split of a folder, where such a file is as likely its licence or its settings."""
 
 
 # -------------------------------------------------------------------------------------------------- TOFU and the hub

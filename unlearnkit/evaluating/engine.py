@@ -33,7 +33,8 @@ class Part:
     """A split as it is evaluated: what is read of which samples, and how they are put to a model.
 
     `metrics` and `keys` are by the names that values are stored under; `generations` is the key of what the model says
-    by itself. `before` are the samples that "prefixed" puts before each.
+    by itself, which metrics read up to the first of the texts `stop`. `before` are the samples that "prefixed" puts
+    before each.
     """
 
     split: str
@@ -44,6 +45,19 @@ class Part:
     template: Template
     max_new_tokens: int
     before: Sequence[Sample] = ()
+    stop: Sequence[str] = ()
+
+    def heard(self, probe: Probe) -> Probe:
+        """A probe as metrics see it."""
+        if probe.generation is None or not self.stop:
+            return probe
+        return replace(probe, generation=[_up_to(text, self.stop) for text in probe.generation])
+
+
+def _up_to(text: str, stop: Sequence[str]) -> str:
+    for end in stop:
+        text = text.partition(end)[0]
+    return text.rstrip()
 
 
 def pieces(samples: Sequence[Sample], size: int) -> Iterator[list[Sample]]:
@@ -87,7 +101,7 @@ def measure(
             rows = [
                 row
                 for name, metric in missing.items()
-                for row in measured(name, metric, part.split, probe)
+                for row in measured(name, metric, part.split, part.heard(probe))
                 if row.sample not in known[name]
             ]
             texts = [Generation(part.split, s.id, text) for s, text in zip(some, probe.generation or (), strict=False)]

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from unlearnkit.contracts import Direction, Metric, Need, Probe, TokenScores, Undefined
+from unlearnkit.contracts import Direction, Metric, Need, Probe, TokenScores, Undefined, to_be_forgotten
 
 _LARGEST_EXPONENT = 700.0
 
@@ -47,7 +47,7 @@ class TruthRatio(Metric):
         ]
 
     def summarise(self, values: np.ndarray, split: str) -> np.ndarray:
-        terms: np.ndarray = np.minimum(values, 1 / values) if split == "forget" else np.maximum(0.0, 1 - values)
+        terms: np.ndarray = np.minimum(values, 1 / values) if to_be_forgotten(split) else np.maximum(0.0, 1 - values)
         return terms
 
 

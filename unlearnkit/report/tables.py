@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from unlearnkit.store.records import AggregateRow, Run, StepRow
 
 REASONS = {
-    "no_reference": "needs --reference: a run whose model never saw the forget set",
+    "no_data": "no data: --data SPLIT=DATA, or the option of its name",
+    "no_reference": "needs --reference: a model that never saw the forget set, or a run of one",
     "no_reference_truth_ratio": "the reference has no truth ratio",
     "no_retain": "needs --retain",
     "no_wrong_answers": "the data have no wrong answers",
@@ -152,16 +153,31 @@ def _term(value: float | None) -> str:
 
 
 def evaluation_tables(found: EvalReport) -> list[Sheet]:
-    """Every metric with its interval, and the aggregates."""
-    sheet = Sheet(f"{found.suite}: {found.model}", fixed("metric"), text("value [95 % interval]"), number("n"))
+    """Every metric with its interval, the aggregates, and what is missing, with why."""
+    heads = fixed("metric"), text("value [95 % interval]"), number("n")
+    sheet = Sheet(f"{found.suite}: {found.model}", *heads, note="; ".join(_made(found)))
     for name, f in found.metrics.items():
         sheet.add(name, _with_interval(f), str(f.n))
-    return [sheet, _aggregates(found.aggregates)]
+    sheets = [sheet, _aggregates(found.aggregates)] if found.aggregates else [sheet]
+    if found.missing:
+        missing = Sheet("not there", fixed(""), text("why"))
+        for m in found.missing:
+            missing.add(m.name, REASONS.get(m.reason, m.reason))
+        sheets.append(missing)
+    return sheets
+
+
+def _made(found: EvalReport) -> Iterator[str]:
+    """What a rule made up of each split."""
+    words = {"paraphrases": "paraphrases", "wrong": "wrong answers"}
+    for split, counts in found.made.items():
+        told = " and ".join(f"{words[kind]} of {n} samples" for kind, n in counts.items() if n)
+        yield f"{split}: {told} are made by rule"
 
 
 def _with_interval(f: Figure | AggregateRow) -> str:
     if f.value is None:
-        return f"– ({REASONS.get(f.reason or '', f.reason)})"
+        return "–"
     return figure(f.value) if f.low is None else f"{figure(f.value)}  [{figure(f.low)}, {figure(f.high)}]"
 
 

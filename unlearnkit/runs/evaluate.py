@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.contracts import Aggregate, Columns, Metric, Sample, Undefined
+from unlearnkit.contracts import Aggregate, Columns, Metric, Sample, Undefined, to_be_forgotten
+from unlearnkit.data.layout import Layout
+from unlearnkit.data.made import completed
 from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.metrics.intervals import bootstrap, estimate
@@ -43,8 +46,18 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """A split, a figure or a number over samples that an evaluation lacks, and why: a word that the report spells
+    out."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class EvalReport:
-    """What an evaluation found. `computed` and `from_store` count samples over all splits."""
+    """What an evaluation found. `computed` and `from_store` count samples over all splits; `made`, by split, those
+    whose "paraphrases" or "wrong" answers a rule made up. `missing` is what the suite has and this has not."""
 
     run: str
     model: str
@@ -53,6 +66,8 @@ class EvalReport:
     from_store: int
     metrics: Mapping[str, Figure]
     aggregates: Mapping[str, records.AggregateRow]
+    made: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    missing: Sequence[Missing] = ()
 
     @property
     def values(self) -> dict[str, float | None]:
@@ -74,6 +89,8 @@ class EvalReport:
                 name: {"value": a.value, "n": a.n, "low": a.low, "high": a.high, "reason": a.reason}
                 for name, a in self.aggregates.items()
             },
+            "made": {split: dict(counts) for split, counts in self.made.items()},
+            "missing": [{"name": m.name, "reason": m.reason} for m in self.missing],
         }
 
 
@@ -93,35 +110,62 @@ def evaluate(
 
     Args:
         model: folder, hub name, `gguf:FILE`, `run:ID`, or the id of a run that wrote a model.
+        suite_name: a suite, a file of one, or several joined by "+".
         data: split of the suite ("forget", "retain", …) to its data.
-        reference: the run of a model that never saw the forget set: an evaluation, or a run whose model has one.
+        reference: a model that never saw the forget set, as `model` names one, or an evaluation of it. A model without
+            an evaluation on these data is evaluated first, as a run of its own.
 
     Raises:
         UnlearnkitError: bad input, before a model is loaded or anything is written.
     """
     chosen = checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens, batch_size=batch_size)
     metrics = metrics_of(place, chosen)
-    sets = {split: read_set(place, spec) for split, spec in data.items()}
+    sets = read_sets(place, chosen, data)
     model = _run_source(place, model)
     source = find_model(place, model)
     task = eval_task(
-        place, chosen, metrics, source, data, sets, reference=reference, max_new_tokens=max_new_tokens,
-        batch_size=batch_size, template=template, system_prompt=system_prompt,
+        place, chosen, metrics, source, data, sets, max_new_tokens=max_new_tokens, batch_size=batch_size,
+        template=template, system_prompt=system_prompt,
     )  # fmt: skip
+    if reference is not None:
+        run = known_reference(place, reference, task.inputs)
+        if run is None:
+            place.progress.say(f"first {reference}, which the numbers are held against")
+            run = evaluate(
+                place, model=reference, data=data, suite_name=suite_name, max_new_tokens=max_new_tokens,
+                batch_size=batch_size, template=template, system_prompt=system_prompt,
+            ).run  # fmt: skip
+        task = replace(task, against=place.reading().run(run))
     asked = task.request(place, model=model, data=data, template=template, system_prompt=system_prompt)
     weights = Weights(source.fingerprint, source.label, lambda: load_model(source))
     return run_task(place, task, weights, asked, parent=writer(place, source))
 
 
+def read_sets(place: Workplace, chosen: Suite, data: Mapping[str, DataSpec]) -> dict[str, SampleSet]:
+    """The data of a suite's splits as a model is asked: in their layout, behind their examples, with the other answers
+    that a suite wants made."""
+    read = {split: read_set(place, spec, chosen.splits[split].rows) for split, spec in data.items()}
+    sets = {}
+    for split, samples in read.items():
+        of = chosen.splits[split]
+        layout = of.rows or Layout()
+        shots = read[of.examples].samples[: of.shots] if of.examples in read else ()
+        before = layout.before(shots)
+        asked = samples.behind(before) if before else samples
+        sets[split] = completed(asked) if of.others == "made" else asked
+    return sets
+
+
 def eval_task(
     place: Workplace, chosen: Suite, metrics: Metrics, source: ModelSource, data: Mapping[str, DataSpec],
-    sets: Mapping[str, SampleSet], *, reference: str | None, max_new_tokens: int | None, template: str,
-    system_prompt: str | None, batch_size: int = BATCH_SIZE,
+    sets: Mapping[str, SampleSet], *, max_new_tokens: int | None, template: str, system_prompt: str | None,
+    reference: str | None = None, batch_size: int = BATCH_SIZE,
 ) -> EvalTask:  # fmt: skip
-    """An evaluation, with its sets encoded and checked; see `evaluate`."""
+    """An evaluation, with its sets encoded and checked; see `evaluate`. `reference` is a run."""
     inputs = prepare(
         place, source, data, sets, template=template, system_prompt=system_prompt,
         templates={split: of.template for split, of in chosen.splits.items() if of.template is not None},
+        longest={split: of.longest_answer for split, of in chosen.splits.items() if of.longest_answer is not None},
     ).unique(*data)  # fmt: skip
     check_other_answers(inputs)
     return EvalTask(
@@ -156,7 +200,7 @@ class EvalTask:
                     "metrics": {use.name: _code(place, self.metrics[split, use.name], use) for use in of.metrics},
                     "data": self.inputs.sets[split].extras_fingerprint,
                     "template": self.inputs.template_of(split).fingerprint,
-                    "max_new_tokens": self._longest(split),
+                    "max_new_tokens": self._ends(split),
                     "before": self._before_key(split),
                 }
                 for split, of in self.suite.splits.items()
@@ -183,7 +227,7 @@ class EvalTask:
                 metric = self.metrics[split, use.name]
                 needs = set(metric.needs)
                 more = {
-                    "generation": longest if "generation" in needs else None,
+                    "generation": self._ends(split) if "generation" in needs else None,
                     "others": self.inputs.sets[split].extras_fingerprint if needs & {"paraphrases", "wrong"} else None,
                     "before": self._before_key(split) if "prefixed" in needs else None,
                 }
@@ -196,11 +240,17 @@ class EvalTask:
                 generations=said,
                 template=template,
                 max_new_tokens=longest,
+                stop=of.stop,
                 before=self._before(split),
             )
 
     def _longest(self, split: str) -> int:
         return self.max_new_tokens or self.suite.splits[split].max_new_tokens or self.suite.max_new_tokens
+
+    def _ends(self, split: str) -> int | list[Any]:
+        """What a generation ends by."""
+        longest, stop = self._longest(split), self.suite.splits[split].stop
+        return [longest, *stop] if stop else longest
 
     def _before(self, split: str) -> tuple[Sample, ...]:
         """The samples that stand before others of a split, none where there are no data for them."""
@@ -231,7 +281,7 @@ def checked_suite(
 ) -> Suite:
     """The suite, or several joined by "+", with the splits of the data; and the numbers of an evaluation in their
     bounds."""
-    chosen = reduce(Suite.beside, (place.suite(part) for part in name.split("+")))
+    chosen = named_suite(place, name)
     data = list(data)
     unknown = sorted(set(data) - set(chosen.splits))
     if unknown or not data:
@@ -245,6 +295,17 @@ def checked_suite(
     if max_new_tokens is not None and not 1 <= max_new_tokens <= 100_000:
         raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
     return chosen.only(*data)
+
+
+def of_suite(place: Workplace, name: str, sets: Mapping[str, DataSpec]) -> dict[str, DataSpec]:
+    """Those of a training run's own sets that a suite has a split for."""
+    splits = named_suite(place, name).splits
+    return {split: spec for split, spec in sets.items() if split in splits}
+
+
+def named_suite(place: Workplace, name: str) -> Suite:
+    """The whole suite of a name, or several joined by "+"."""
+    return reduce(Suite.beside, (place.suite(part) for part in name.split("+")))
 
 
 def metrics_of(place: Workplace, chosen: Suite) -> Metrics:
@@ -301,7 +362,7 @@ def run_task(
             "request": dict(asked),
             "suite": task.suite.json(),
             "template": inputs.template.kind,
-            "forget": asked_of_forget(inputs),
+            "asked": asked_of(inputs),
             **({} if step is None else {"step": step}),
         },
         environment=now,
@@ -324,15 +385,21 @@ def report_of(place: Workplace, task: EvalTask, run: str, label: str, computed: 
     """A complete evaluation as a report."""
     figures = figures_of(place, run, task.suite, task.metrics)
     aggregates = combine(place, run, task.suite, task.metrics, task.against)
-    total = sum(len(chosen.samples) for chosen in task.inputs.sets.values())
-    return EvalReport(run, label, task.suite.name, computed, total - computed, figures, aggregates)
+    sets = task.inputs.sets
+    total = sum(len(chosen.samples) for chosen in sets.values())
+    made = {split: chosen.made for split, chosen in sets.items() if any(chosen.made.values())}
+    absent = [split for split in named_suite(place, task.suite.name).splits if split not in sets]
+    missing = [Missing(split, "no_data") for split in absent]
+    missing += [Missing(name, f.reason or "undefined") for name, f in figures.items() if f.value is None]
+    missing += [Missing(name, a.reason or "undefined") for name, a in aggregates.items() if a.value is None]
+    return EvalReport(
+        run, label, task.suite.name, computed, total - computed, figures, aggregates, made, missing
+    )  # fmt: skip
 
 
 def _run_source(place: Workplace, model: str) -> str:
     """`eval` takes a run's id bare where no folder has that name."""
-    from pathlib import Path
-
-    if ":" in model or "/" in model or Path(model).exists():
+    if is_model(model):
         return model
     try:
         return f"run:{place.reading().run(model, MODEL_KINDS).id}"
@@ -355,14 +422,11 @@ def reference_run(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
         UnlearnkitError: code `reference`, where it is not complete, or not of the same forget data, wrong answers and
             template.
     """
-    if "forget" not in inputs.sets:
-        raise BadInput("--reference is for the forget set", hint="--forget DATA", code="reference")
-    label, asked = inputs.sets["forget"].label, asked_of_forget(inputs)
     run = place.reading().run(ref)
-    evals = [run] if run.kind == "eval" else place.reading().runs(kind="eval", model=run.summary.get("model", ""))
-    found = next((e for e in evals if e.state == "complete" and e.config.get("forget") == asked), None)
+    found = _fitting(place, run, inputs)
     if found is not None:
         return found
+    label = ", ".join(chosen.label for split, chosen in inputs.sets.items() if to_be_forgotten(split))
     why = "is another evaluation" if run.kind == "eval" else "has no evaluation"
     raise UnlearnkitError(
         f"run {run.id} {why}: needed is a complete one on {label}, with the same wrong answers and template",
@@ -371,11 +435,52 @@ def reference_run(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
     )
 
 
-def asked_of_forget(inputs: Inputs) -> str | None:
-    """What two evaluations must share for their forget sets to be held against each other."""
-    if "forget" not in inputs.sets:
+def known_reference(place: Workplace, ref: str, inputs: Inputs) -> str | None:
+    """The evaluation to hold against; None where a model was named that has none on these data.
+
+    Raises:
+        UnlearnkitError: what `reference_run` finds wrong with an evaluation.
+    """
+    _check_forgets(inputs)
+    if is_model(ref) and not ref.startswith("run:"):
         return None
-    return digest(inputs.sets["forget"].extras_fingerprint, inputs.template_of("forget").fingerprint)
+    run = place.reading().run(ref.removeprefix("run:"))
+    if run.kind == "eval":
+        return reference_run(place, run.id, inputs).id
+    found = _fitting(place, run, inputs)
+    return None if found is None else found.id
+
+
+def is_model(name: str) -> bool:
+    """Whether a name is a model's, by its form or as there is such a folder, and so no run's."""
+    return ":" in name or "/" in name or Path(name).exists()
+
+
+def _fitting(place: Workplace, run: records.Run, inputs: Inputs) -> records.Run | None:
+    """A complete evaluation that a run is, or that the model of a run has, of what is to be forgotten here."""
+    _check_forgets(inputs)
+    evals = [run] if run.kind == "eval" else place.reading().runs(kind="eval", model=run.summary.get("model", ""))
+    return next((e for e in evals if e.state == "complete" and _same_asked(e, inputs)), None)
+
+
+def _same_asked(run: records.Run, inputs: Inputs) -> bool:
+    """Whether a run asked the same of all that is to be forgotten, and of what both keep."""
+    mine = asked_of(inputs)
+    theirs = run.config.get("asked") or {"forget": run.config.get("forget")}
+    return all(theirs.get(split, None if to_be_forgotten(split) else said) == said for split, said in mine.items())
+
+
+def _check_forgets(inputs: Inputs) -> None:
+    if not any(to_be_forgotten(split) for split in inputs.sets):
+        raise BadInput("--reference is for the forget set", hint="--forget DATA", code="reference")
+
+
+def asked_of(inputs: Inputs) -> dict[str, str]:
+    """By split, what two evaluations must share to be held against each other."""
+    return {
+        split: digest(chosen.extras_fingerprint, inputs.template_of(split).fingerprint)
+        for split, chosen in inputs.sets.items()
+    }
 
 
 def _measure(place: Workplace, run: records.Run, task: EvalTask, weights: Weights) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import Sample
-from unlearnkit.data.encode import Encoded, Template, choose_template, encode_samples
+from unlearnkit.data.encode import Encoded, Template, choose_template, cut, encode_samples
+from unlearnkit.data.layout import Layout
 from unlearnkit.data.samples import DataSpec, SampleSet, bad_rows_error, raw_rows, samples_of
 from unlearnkit.errors import NotFound, UnlearnkitError
 from unlearnkit.evaluating import pad_id
@@ -111,9 +113,9 @@ def _row(sample: Sample, tokens: int | None, with_text: bool) -> records.Row:
     return records.Row(sample.position, sample.id, tokens, **texts)
 
 
-def read_set(place: Workplace, spec: DataSpec) -> SampleSet:
-    """A data set, read and checked; needs no model."""
-    return samples_of(read_raw(place, spec), spec)
+def read_set(place: Workplace, spec: DataSpec, layout: Layout | None = None) -> SampleSet:
+    """A data set, read and checked, its rows by a benchmark's layout where there is one; needs no model."""
+    return samples_of(read_raw(place, spec), spec, layout)
 
 
 def read_raw(place: Workplace, spec: DataSpec) -> list[dict[str, Any]]:
@@ -136,12 +138,14 @@ def prepare(
     system_prompt: str | None,
     as_texts: Collection[str] = (),
     templates: Mapping[str, str] | None = None,
+    longest: Mapping[str, int] | None = None,
 ) -> Inputs:
     """Tokenise the sets for a model, with every row checked against its template and context.
 
     Args:
         as_texts: roles of sets that no model will read: a document of a corpus may be longer than any context.
         templates: names of templates by role, of those sets that have one of their own.
+        longest: tokens by role that answers are cut to; what is left is what is asked for, so another sample.
 
     Raises:
         UnlearnkitError: codes `no-target`, `too-long`, `template`, `tokenizer`, `empty`.
@@ -153,7 +157,9 @@ def prepare(
     own = {role: choose_template(name, None, has_chat=has_chat) for role, name in (templates or {}).items()}
     kept: dict[str, SampleSet] = {}
     encoded: dict[str, list[Encoded]] = {}
-    for role, samples in sets.items():
+    for role, of in sets.items():
+        most = (longest or {}).get(role)
+        samples = of if most is None else of.answering(partial(cut, tokenizer, tokens=most))
         if role in as_texts:
             kept[role] = samples
             continue

@@ -17,7 +17,7 @@ from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import Interrupted, UnlearnkitError
 from unlearnkit.progress import SILENT
 from unlearnkit.runs.axes import Axes, Choice
-from unlearnkit.runs.evaluate import checked_suite, evaluate
+from unlearnkit.runs.evaluate import checked_suite, evaluate, of_suite
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.unlearn import prepared, unlearn
 from unlearnkit.runs.workplace import Workplace
@@ -138,7 +138,7 @@ def sweep(
         Interrupted: a signal asked to stop.
     """
     own = {"forget": forget} if retain is None else {"forget": forget, "retain": retain}
-    data = {**own, **(eval_data or {})}
+    data = {**of_suite(place, suite_name, own), **(eval_data or {})}
     checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens)
     reading = {"reference": reference, "template": template, "system_prompt": system_prompt}
     measured = {"suite_name": suite_name, "max_new_tokens": max_new_tokens}

@@ -11,8 +11,7 @@ from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput
 from unlearnkit.models import ModelSource
 from unlearnkit.runs.conditions import NLLS, Best, Goals, check_name, parse
-from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, metrics_of
-from unlearnkit.runs.inputs import read_set
+from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, metrics_of, named_suite, of_suite, read_sets
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.suites import Suite, Use
 
@@ -56,7 +55,7 @@ class Watching:
         if self.eval_every is None:
             return {}
         own = {"forget": forget} if retain is None else {"forget": forget, "retain": retain}
-        data = {**own, **self.eval_data}
+        data = {**of_suite(place, self.suite_name, own), **self.eval_data}
         checked_suite(place, self.suite_name, data, max_new_tokens=self.max_new_tokens)
         return data
 
@@ -71,7 +70,7 @@ class Watching:
         keep = [parse("--keep", text) for text in self.keep]
         flags = [("--until", c.name) for c in until] + [("--keep", c.name) for c in keep]
         flags += [] if self.best is None else [("--best", self.best)]
-        whole = place.suite(self.suite_name)
+        whole = named_suite(place, self.suite_name)
         chosen = whole.only(*splits)
         evaluated = _directions(place, whole)
         better: dict[str, Direction] = {**NLLS, **(_directions(place, chosen) if chosen.splits else {})}
@@ -100,7 +99,7 @@ class Watching:
         if self.eval_every is None:
             return None
         chosen = checked_suite(place, self.suite_name, data, max_new_tokens=self.max_new_tokens)
-        sets = {split: read_set(place, spec) for split, spec in data.items()}
+        sets = read_sets(place, chosen, data)
         task = eval_task(
             place, chosen, metrics_of(place, chosen), source, data, sets, reference=reference,
             max_new_tokens=self.max_new_tokens, template=template, system_prompt=system_prompt,

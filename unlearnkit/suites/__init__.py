@@ -9,7 +9,8 @@
         metrics: [probability, {rouge_f1: {plugin: rouge, score: f1}}]
     aggregates: [model_utility]
 
-A metric or an aggregate stands there by its plugin's name, or under a name of its own with plugin and options.
+A metric or an aggregate stands there by its plugin's name, or under a name of its own with plugin and options. What is
+to be forgotten is in splits whose names begin with "forget".
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from unlearnkit.data.layout import Layout
 from unlearnkit.errors import BadInput
 
 NAMES = r"^[a-z0-9][a-z0-9_.+-]*$"
@@ -46,10 +48,20 @@ class Split:
     between."""
     before: str | None = None
     """A split whose first samples stand before each of this one's where a metric needs "prefixed"."""
+    examples: str | None = None
+    """A split whose first samples, where there are data for it, stand before each prompt of this one, with answers."""
     shots: int = 0
-    """How many of them."""
+    """How many samples of `before` or `examples`."""
+    rows: Layout | None = None
+    """How the benchmark's own rows become samples."""
+    longest_answer: int | None = None
+    """Tokens after which answers are cut, by the model's own tokenizer."""
+    stop: tuple[str, ...] = ()
+    """What a generation ends before."""
+    others: Literal["given", "made"] = "given"
+    """"made": paraphrases and wrong answers are made by rule where samples have none."""
     hub: str | None = None
-    """Where the data are on the hub, for those who have the network: `owner/name[split]`."""
+    """Where the data are on the hub, for those who have the network: `owner/name:config[split]`."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +134,30 @@ def read(path: Path, name: str) -> Suite:
 
 
 def _split(data: Mapping[str, Any]) -> Split:
-    return Split(**{**data, "metrics": tuple(Use(**use) for use in data["metrics"])})
+    rows = data.get("rows")
+    metrics = tuple(Use(**use) for use in data["metrics"])
+    more = {"rows": None if rows is None else Layout(**rows), "stop": tuple(data.get("stop", ()))}
+    return Split(**{**data, **more, "metrics": metrics})
 
 
 def _both(name: str, mine: Split, theirs: Split) -> Split:
-    if (mine.template, mine.before, mine.shots) != (theirs.template, theirs.before, theirs.shots):
+    if _asked(mine) != _asked(theirs):
         raise BadInput(
             f"the suites put split {name} to a model in two ways", hint="evaluate them one by one", code="suite"
         )
     longest = max((n for n in (mine.max_new_tokens, theirs.max_new_tokens) if n is not None), default=None)
-    return replace(mine, metrics=_once(f"split {name}", mine.metrics, theirs.metrics), max_new_tokens=longest)
+    return replace(
+        mine,
+        metrics=_once(f"split {name}", mine.metrics, theirs.metrics),
+        max_new_tokens=longest,
+        others="made" if "made" in (mine.others, theirs.others) else "given",
+        hub=mine.hub or theirs.hub,
+    )
+
+
+def _asked(of: Split) -> list[Any]:
+    """How the samples of a split become what a model is asked, and what is kept of its answer."""
+    return [of.template, of.before, of.examples, of.shots, of.rows, of.longest_answer, of.stop]
 
 
 def _once(where: str, mine: tuple[Use, ...], theirs: tuple[Use, ...]) -> tuple[Use, ...]:
@@ -166,7 +192,12 @@ class _FileSplit:
     max_new_tokens: int | None = None
     template: str | None = None
     before: str | None = None
+    examples: str | None = None
     shots: int = 0
+    rows: Layout | None = None
+    longest_answer: int | None = None
+    stop: tuple[str, ...] = ()
+    others: Literal["given", "made"] = "given"
     hub: str | None = None
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic's own name for it
