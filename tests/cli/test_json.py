@@ -99,7 +99,13 @@ def test_unlearn_and_eval(cli: Cli, files: Files):
 
     words = ["--forget", files.forget, "--retain", files.retain, "--max-new-tokens", 4, "--format", "json"]
     found = cli("eval", made["run"], *words).json
-    assert keys(found) == {"run", "model", "suite", "computed", "from_store", "metrics", "aggregates"}
+    assert keys(found) == {
+        "run", "model", "suite", "computed", "from_store", "metrics", "aggregates", "made", "missing",
+    }  # fmt: skip
+    assert found["made"] == {}
+    assert [(missing["name"], missing["reason"]) for missing in found["missing"]] == [
+        ("real_authors", "no_data"), ("world_facts", "no_data"), ("forget_quality", "no_reference"),
+    ]  # fmt: skip
     assert (found["suite"], found["computed"], found["from_store"]) == ("tofu", 20, 0)
     assert keys(found["metrics"]) == {f"{split}.{name}" for split in ("forget", "retain") for name in METRICS}
     for name, metric in found["metrics"].items():

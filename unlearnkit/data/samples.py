@@ -30,6 +30,12 @@ class DataSpec:
     on_bad_row: Literal["fail", "skip"] = "fail"
 
 
+def hub_spec(name: str) -> DataSpec:
+    """Data on the hub by how suites name them: `owner/name:config[split]`; configuration and split may be left out."""
+    source, _, split = name.removesuffix("]").partition("[")
+    return DataSpec(source, split or None)
+
+
 @dataclass(frozen=True)
 class SampleSet:
     """Samples in the file's order, and the rows that could not be used (position → reason)."""

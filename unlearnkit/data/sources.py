@@ -52,6 +52,7 @@ def read_rows(source: str, split: str | None, *, tofu_dir: Path | None, allow_do
 
 
 def _looks_like_hub_name(source: str) -> bool:
+    """`owner/name`, with a configuration behind a colon where there is one."""
     owner, _, name = source.partition("/")
     return bool(owner and name) and "/" not in name and not Path(source).suffix and not source.startswith((".", "~"))
 
