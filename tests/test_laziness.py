@@ -44,6 +44,7 @@ def command(*words: str) -> str:
         (("score", "--help"), "unlearnkit score --model my-model --data forget.jsonl"),
         (("unlearn", "--help"), "--sampler"),
         (("plugins", "list"), "simnpo"),
+        (("suites", "list"), "WMDP"),
         (("plugins", "list", "--format", "json"), '"simnpo"'),
     ],
 )

@@ -150,8 +150,8 @@ def test_demo(cli: Cli):
     for run in report["runs"]:
         assert keys(run) == {"run", "label", "model_run", "metrics", "aggregates"}
         assert all(keys(metric) == {"value", "n", "low", "high"} for metric in run["metrics"].values())
-        for found in run["aggregates"].values():
-            assert keys(found) == {"value", "n", "low", "high", "reason", "reference"}
+        for aggregate in run["aggregates"].values():
+            assert keys(aggregate) == {"value", "n", "low", "high", "reason", "reference"}
     (difficulty,) = [d for d in report["difficulty"] if d["label"] == "forget.jsonl under full"]
     assert keys(difficulty) == {
         "run", "scorer", "label", "n", "undefined", "low", "median", "high", "unclear", "reliability", "clamped",
@@ -229,6 +229,8 @@ def test_other_forms_hold_the_same_rows(cli: Cli, files: Files):
         (["store", "check"], {"findings"}),
         (["doctor"], {"checks"}),
         (["plugins"], {"plugins", "broken"}),
+        (["suites"], {"suites"}),
+        (["suites", "show", "tofu+wmdp"], {"name", "about", "source", "splits", "aggregates"}),
         (["plugins", "show", "mrd"], {"plugins"}),
         (["report"], {"runs", "difficulty", "thirds", "curves"}),
     ],

@@ -64,7 +64,7 @@ def command(place: Workplace, screen: Output, **arguments: Any) -> None:
     listed with the reason.
     """
     from unlearnkit.data.samples import DataSpec, hub_spec
-    from unlearnkit.runs.evaluate import evaluate, named_suite
+    from unlearnkit.runs.evaluate import evaluate
 
     columns, others = take_columns(arguments), key_values("--data", arguments.pop("others"))
     own = {split: source for split in SPLITS if (source := arguments.pop(split)) is not None}
@@ -72,7 +72,7 @@ def command(place: Workplace, screen: Output, **arguments: Any) -> None:
         raise BadInput(f"data for {twice[0]} given twice", code="twice")
     data = {split: DataSpec(source, **columns) for split, source in {**own, **others}.items()}
     if arguments.pop("hub"):
-        splits = named_suite(place, arguments["suite_name"]).splits
+        splits = place.suite(arguments["suite_name"]).splits
         data = {split: hub_spec(of.hub) for split, of in splits.items() if of.hub is not None} | data
     found = evaluate(place, data=data, **arguments)
     show_evaluation(screen, found)

@@ -9,6 +9,7 @@ import click
 from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.plugins_command import ListsByDefault
+from unlearnkit.plugins.hooks import SUITE
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -22,9 +23,8 @@ def command() -> None:
 @make_command("list", examples="unlearnkit suites list")
 def list_suites(place: Workplace, screen: Output) -> None:
     """All suites, and what each is about."""
-    from unlearnkit.runs.suites import known_suites
-
-    rows = [{"name": suite.name, "about": suite.about, "source": suite.source} for suite in known_suites(place)]
+    suites = map(place.suite, place.plugins.offers(SUITE))
+    rows = [{"name": suite.name, "about": suite.about, "source": suite.source} for suite in suites]
     if screen.tables:
         from unlearnkit.report.tables import plain_table
 

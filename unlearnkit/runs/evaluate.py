@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -281,7 +281,7 @@ def checked_suite(
 ) -> Suite:
     """The suite, or several joined by "+", with the splits of the data; and the numbers of an evaluation in their
     bounds."""
-    chosen = named_suite(place, name)
+    chosen = place.suite(name)
     data = list(data)
     unknown = sorted(set(data) - set(chosen.splits))
     if unknown or not data:
@@ -299,13 +299,8 @@ def checked_suite(
 
 def of_suite(place: Workplace, name: str, sets: Mapping[str, DataSpec]) -> dict[str, DataSpec]:
     """Those of a training run's own sets that a suite has a split for."""
-    splits = named_suite(place, name).splits
+    splits = place.suite(name).splits
     return {split: spec for split, spec in sets.items() if split in splits}
-
-
-def named_suite(place: Workplace, name: str) -> Suite:
-    """The whole suite of a name, or several joined by "+"."""
-    return reduce(Suite.beside, (place.suite(part) for part in name.split("+")))
 
 
 def metrics_of(place: Workplace, chosen: Suite) -> Metrics:
@@ -388,7 +383,7 @@ def report_of(place: Workplace, task: EvalTask, run: str, label: str, computed: 
     sets = task.inputs.sets
     total = sum(len(chosen.samples) for chosen in sets.values())
     made = {split: chosen.made for split, chosen in sets.items() if any(chosen.made.values())}
-    absent = [split for split in named_suite(place, task.suite.name).splits if split not in sets]
+    absent = [split for split in place.suite(task.suite.name).splits if split not in sets]
     missing = [Missing(split, "no_data") for split in absent]
     missing += [Missing(name, f.reason or "undefined") for name, f in figures.items() if f.value is None]
     missing += [Missing(name, a.reason or "undefined") for name, a in aggregates.items() if a.value is None]

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from unlearnkit.data.layout import Layout
-from unlearnkit.plugins.hooks import SUITE
-from unlearnkit.runs.evaluate import metrics_of, named_suite
+from unlearnkit.runs.evaluate import metrics_of
 from unlearnkit.runs.workplace import Workplace
-from unlearnkit.suites import Split, Suite
+from unlearnkit.suites import Split
 
 
 @dataclass(frozen=True)
@@ -55,18 +54,13 @@ class SuiteNeeds:
         return {**asdict(self), "splits": [split.json() for split in self.splits]}
 
 
-def known_suites(place: Workplace) -> list[Suite]:
-    """All suites that have a name."""
-    return [place.suite(name) for name in place.plugins.offers(SUITE)]
-
-
 def describe(place: Workplace, name: str) -> SuiteNeeds:
     """A suite, or several joined by "+".
 
     Raises:
         NotFound, BadInput: as `Workplace.suite`.
     """
-    suite = named_suite(place, name)
+    suite = place.suite(name)
     metrics = metrics_of(place, suite)
     splits = []
     for split, of in suite.splits.items():

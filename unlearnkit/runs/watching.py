@@ -11,7 +11,7 @@ from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput
 from unlearnkit.models import ModelSource
 from unlearnkit.runs.conditions import NLLS, Best, Goals, check_name, parse
-from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, metrics_of, named_suite, of_suite, read_sets
+from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, metrics_of, of_suite, read_sets
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.suites import Suite, Use
 
@@ -70,7 +70,7 @@ class Watching:
         keep = [parse("--keep", text) for text in self.keep]
         flags = [("--until", c.name) for c in until] + [("--keep", c.name) for c in keep]
         flags += [] if self.best is None else [("--best", self.best)]
-        whole = named_suite(place, self.suite_name)
+        whole = place.suite(self.suite_name)
         chosen = whole.only(*splits)
         evaluated = _directions(place, whole)
         better: dict[str, Direction] = {**NLLS, **(_directions(place, chosen) if chosen.splits else {})}

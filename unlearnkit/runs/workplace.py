@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,12 +109,15 @@ class Workplace:
         return found
 
     def suite(self, name: str) -> Suite:
-        """The suite of a name, or of a user's own file.
+        """The suite of a name, or of a user's own file, or several in one, joined by "+".
 
         Raises:
             NotFound: code `suite`, where there is none.
-            BadInput: code `suite`, where the file is none.
+            BadInput: code `suite`, where the file is none, or two do not go together.
         """
+        return reduce(Suite.beside, map(self._suite, name.split("+")))
+
+    def _suite(self, name: str) -> Suite:
         path = Path(name)
         if path.suffix not in (".yaml", ".yml"):
             path = self.plugins.suite(name)
