@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unlearnkit.runs.analyze.bias import BiasReport
     from unlearnkit.runs.analyze.difficulty import DifficultyReport
     from unlearnkit.runs.analyze.samples import SamplesReport
+    from unlearnkit.runs.attack import AttackReport
     from unlearnkit.runs.evaluate import EvalReport
     from unlearnkit.runs.resume import Report
     from unlearnkit.runs.score import ScoreReport
@@ -101,6 +102,19 @@ def evaluate(
     specs = {split: _spec(d) for split, d in data.items()}
     with _workplace(store, progress) as place:
         return use_case(place, model=str(model), data=specs, suite_name=suite, reference=reference, **options)
+
+
+def attack(
+    model: str | Path, forget: Data, *, attack: str = "relearn", retain: Data | None = None,
+    related: Data | None = None, store: str | Path | None = None, progress: Progress = SILENT, **options: Any,
+) -> AttackReport:  # fmt: skip
+    """Try to bring back what a model was to forget; see `unlearnkit.runs.attack.attack`."""
+    from unlearnkit.runs.attack import attack as use_case
+
+    named = {"forget": forget, "retain": retain, "related": related}
+    data = {role: _spec(of) for role, of in named.items() if of is not None}
+    with _workplace(store, progress) as place:
+        return use_case(place, model=str(model), attack=attack, data=data, **options)
 
 
 def resume(run: str, *, store: str | Path | None = None, progress: Progress = SILENT) -> Report:

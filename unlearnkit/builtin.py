@@ -99,6 +99,16 @@ def register_aggregates() -> dict[str, str]:
 
 
 @hookimpl
+def register_attacks() -> dict[str, str]:
+    return {
+        "relearn": "unlearnkit.attacks.relearn:Relearn",
+        "quantize": "unlearnkit.attacks.quantize:Quantize",
+        "paraphrase": "unlearnkit.attacks.paraphrase:Paraphrase",
+        "sample": "unlearnkit.attacks.sample:Sampling",
+    }
+
+
+@hookimpl
 def register_suites() -> dict[str, str]:
     names = ("tofu", "wmdp", "mmlu", "rwku", "memorization")
     return {name: f"unlearnkit.suites:{name}.yaml" for name in names}

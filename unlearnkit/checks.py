@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from unlearnkit.contracts import Step, Term
+from unlearnkit.contracts import Condition, Step, Term
 from unlearnkit.errors import UnlearnkitError
 
 if TYPE_CHECKING:
@@ -34,6 +35,25 @@ def checked_terms(algorithm: str, losses: object, step: Step) -> dict[str, Term]
             raise _breach(f"algorithm {algorithm}: the {name} term {flaw[0]}", flaw[1])
         terms[name] = term
     return terms
+
+
+def checked_condition(attack: str, condition: object, before: Collection[str], samples: Collection[str]) -> Condition:
+    """The next condition that `Attack.conditions` yielded: under a name of its own, of samples that there are.
+
+    Args:
+        before: names of those before it. samples: ids of the forget samples.
+
+    Raises:
+        UnlearnkitError: code "plugin-contract": says what came and what is expected.
+    """
+    if not isinstance(condition, Condition):
+        raise _breach(f"attack {attack} yielded {_shown(condition)}", "a Condition")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", condition.name) or condition.name in before:
+        raise _breach(f"attack {attack} yielded a condition {condition.name!r}", "a name (a-z, 0-9, . _ -) of its own")
+    ids = [sample.id for sample in condition.samples or ()]
+    if len(set(ids)) < len(ids) or not set(ids) <= set(samples):
+        raise _breach(f"attack {attack}: condition {condition.name} asks other samples", "forget samples, each once")
+    return condition
 
 
 def checked_gradient(wrapper: str, gradient: object, parameters: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:

@@ -11,7 +11,7 @@ reason, never a number.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -35,7 +35,9 @@ class Sample:
     """One thing that may be known, forgotten or asked.
 
     `id` is a hash of `prompt` and `answer`, so the same pair is the same sample in any file. Plain text has an empty
-    prompt. `paraphrases` and `wrong` are other right and wrong answers to the same prompt, where the data have them.
+    prompt. `paraphrases` and `wrong` are other right and wrong answers to the same prompt, and `questions` are other
+    wordings of it, where the data have them. `lead` is how the model's turn begins where that is given to it with the
+    prompt; `answer` is then what goes on from there.
     """
 
     id: str
@@ -44,6 +46,8 @@ class Sample:
     answer: str
     paraphrases: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    lead: str = ""
 
 
 @dataclass(frozen=True)
@@ -532,6 +536,8 @@ class Metric(ABC):
     """Which way is better on the forget set after unlearning."""
     unit: ClassVar[str] = ""
     source: ClassVar[str] = ""
+    by_heart: ClassVar[float | None] = None
+    """The value of a sample that is known word for word, where all such samples have one."""
 
     def better(self, split: str) -> Direction:
         """Which way a split's figure is better after unlearning: what is to be kept is the other way round, unless the
@@ -597,6 +603,84 @@ class Aggregate(ABC):
         return None
 
 
+# ----------------------------------------------------------------------------------------------------------- attacks
+
+
+Choice = Callable[["Tensor", Sequence[int]], "Tensor"]
+"""The next tokens [B] by logits [B, V] in float32; also given which of the prompts the rows belong to."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way in which the forget samples are asked again. What is None or empty is as before the attack.
+
+    `samples`: the samples as they are asked, under their ids; those that it does not suit may be left out.
+    `template`: how they are put to the model, a word of `Target.templates`. `choose`: how each next token is picked,
+    given the samples that are asked together. `reads`: where it only changes what some needs find, those; metrics
+    without any of them are not measured.
+    """
+
+    name: str
+    samples: Sequence[Sample] | None = None
+    template: str | None = None
+    choose: Callable[[Sequence[Sample]], Choice] | None = None
+    reads: tuple[Need, ...] = ()
+
+
+class Target(ABC):
+    """What an attack works on: a model in evaluation mode, the forget samples, and other sets by name ("retain",
+    "related"), where the user has them."""
+
+    samples: Sequence[Sample]
+    sets: Mapping[str, Sequence[Sample]]
+    templates: Sequence[str]
+    """Ways to put samples to this model, in the words of `--template`, besides the one in use."""
+
+    @property
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """The model, loaded when it is first asked for."""
+
+    @abstractmethod
+    def restored(self) -> AbstractContextManager[None]:
+        """A block in which weights may be written to in place; afterwards they are bit for bit as before."""
+
+    @abstractmethod
+    def trained(
+        self, samples: Sequence[Sample], *, steps: int, lr: float | None, batch_size: int, seed: int
+    ) -> Generator[int, None, None]:
+        """Fine-tune the model on samples, by AdamW at a constant rate (None: `Algorithm.rate` for its width), and yield
+        the number of steps after each, the model then in evaluation mode. Weights are bit for bit as before when the
+        iterator is exhausted or closed."""
+
+
+class Attack(ABC):
+    """Ways to make a model say again what it was to forget. Subclass as a dataclass; fields are the options.
+
+    What a sample is under the attack is the worst that any condition finds of it: for whom one way is enough, the
+    others do not matter.
+    """
+
+    source: ClassVar[str] = ""
+    metrics: ClassVar[tuple[str, ...]] = ("probability", "rouge")
+    """What is measured where nothing is said, by the metrics' names."""
+    sets: ClassVar[tuple[str, ...]] = ()
+    """Sets besides the forget set that it can use: "retain", "related"."""
+    attempts: ClassVar[bool] = False
+    """Whether conditions are attempts of one kind, so that what counts after some of them is the worst of these."""
+
+    def shown(self, samples: Sequence[Sample], sets: Mapping[str, Sequence[Sample]]) -> Sequence[Sample]:
+        """The forget samples that the attack itself teaches the model. They are reported apart from the others, which
+        alone say what comes back."""
+        del samples, sets
+        return ()
+
+    @abstractmethod
+    def conditions(self, target: Target) -> Iterator[Condition]:
+        """Yield conditions, under names of their own. While one is held, `target.model` is as the attack made it. All
+        randomness comes from the options, so that the same conditions come again."""
+
+
 # ---------------------------------------------------------------------------------------------------------- adapters
 
 
@@ -647,5 +731,6 @@ KINDS: dict[str, type] = {
     "metric": Metric,
     "aggregate": Aggregate,
     "adapter": Adapter,
+    "attack": Attack,
 }
 """Every kind of plugin and the class that it extends."""

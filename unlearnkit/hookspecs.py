@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from unlearnkit.contracts import Adapter, Aggregate, Algorithm, Metric, Sampler, Scorer, Wrapper
+    from unlearnkit.contracts import Adapter, Aggregate, Algorithm, Attack, Metric, Sampler, Scorer, Wrapper
     from unlearnkit.store.records import Run
 
 hookspec = pluggy.HookspecMarker("unlearnkit")
@@ -57,6 +57,11 @@ def register_suites() -> Mapping[str, str]:  # type: ignore[empty-body]
 @hookspec
 def register_adapters() -> Mapping[str, str | type[Adapter]]:  # type: ignore[empty-body]
     """Ways to train an addition instead of the weights, by name."""
+
+
+@hookspec
+def register_attacks() -> Mapping[str, str | type[Attack]]:  # type: ignore[empty-body]
+    """Ways to make a model say again what it was to forget, by name."""
 
 
 @hookspec(firstresult=True)

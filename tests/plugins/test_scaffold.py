@@ -21,7 +21,7 @@ pytest_plugins = "pytester"
 
 
 def test_there_is_a_template_for_what_an_author_would_write():
-    assert scaffold.kinds() == ["algorithm", "wrapper", "scorer", "sampler", "metric", "aggregate"]
+    assert scaffold.kinds() == ["algorithm", "wrapper", "scorer", "sampler", "metric", "aggregate", "attack"]
 
 
 @pytest.fixture(scope="module")

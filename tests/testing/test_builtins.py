@@ -27,6 +27,10 @@ from unlearnkit.algorithms.simnpo import SimNPO
 from unlearnkit.algorithms.task_vector import TaskVector
 from unlearnkit.algorithms.undial import UNDIAL
 from unlearnkit.algorithms.wga import WGA
+from unlearnkit.attacks.paraphrase import Paraphrase
+from unlearnkit.attacks.quantize import Quantize
+from unlearnkit.attacks.relearn import Relearn
+from unlearnkit.attacks.sample import Sampling
 from unlearnkit.contracts import KINDS
 from unlearnkit.metrics.choice import Choice
 from unlearnkit.metrics.forget_quality import ForgetQuality
@@ -59,6 +63,7 @@ from unlearnkit.scorers.word_rarity import WordRarity
 from unlearnkit.testing import (
     AggregateContract,
     AlgorithmContract,
+    AttackContract,
     MetricContract,
     SamplerContract,
     ScorerContract,
@@ -332,6 +337,29 @@ class TestForgetQuality(AggregateContract):
 
 class TestModelUtility(AggregateContract):
     plugin = ModelUtility
+
+
+class TestRelearn(AttackContract):
+    plugin = Relearn
+    options: ClassVar = {"k": 2, "steps": 3, "every": 2}
+
+
+class TestQuantize(AttackContract):
+    plugin = Quantize
+
+
+class TestQuantizeAll(AttackContract):
+    plugin = Quantize
+    options: ClassVar = {"bits": [3], "group": 5, "embeddings": True}
+
+
+class TestParaphrase(AttackContract):
+    plugin = Paraphrase
+
+
+class TestSampling(AttackContract):
+    plugin = Sampling
+    options: ClassVar = {"n": 3}
 
 
 def test_every_builtin_is_held_to_its_contract():

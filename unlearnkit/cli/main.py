@@ -30,6 +30,7 @@ COMMANDS = {
     "finetune": "Teach a model a data set.",
     "eval": "Measure what a model still knows, per sample.",
     "suites": "List or describe suites of evaluation: metrics, data, columns.",
+    "attack": "Try to bring back what was forgotten, per sample.",
     "report": "Show runs side by side, difficulty, and results by difficulty.",
     "analyze": "Say what difficulty predicts, and how it bends a comparison.",
     "split": "Write a data set as files by difficulty.",

@@ -32,7 +32,7 @@ class ListsByDefault(click.Group):
 
 @click.group("plugins", cls=ListsByDefault)
 def command() -> None:
-    """List, describe or write plugins: algorithms, scorers, samplers, metrics, aggregates, adapters."""
+    """List, describe or write plugins: algorithms, scorers, samplers, metrics, aggregates, attacks and more."""
 
 
 @make_command("list", examples="unlearnkit plugins list --kind algorithm")

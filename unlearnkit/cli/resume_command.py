@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unlearnkit.cli.attack_command import show_attack
 from unlearnkit.cli.common import follow_up, inexact_option, make_command
 from unlearnkit.cli.eval_command import show_evaluation
 from unlearnkit.cli.output import Output
@@ -24,6 +25,7 @@ def command(place: Workplace, screen: Output, run: str) -> None:
 
     RUN is an id, a unique prefix, or @last.
     """
+    from unlearnkit.runs.attack import AttackReport
     from unlearnkit.runs.evaluate import EvalReport
     from unlearnkit.runs.resume import resume
     from unlearnkit.runs.training import TrainingReport
@@ -34,6 +36,8 @@ def command(place: Workplace, screen: Output, run: str) -> None:
         screen.say(f"run {found.run} is complete: nothing to do")
     if isinstance(found, TrainingReport):
         show_training(place, screen, found)
+    elif isinstance(found, AttackReport):
+        show_attack(screen, found)
     elif isinstance(found, EvalReport):
         show_evaluation(screen, found)
     else:

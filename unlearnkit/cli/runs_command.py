@@ -24,7 +24,7 @@ def command() -> None:
 
 
 @make_command("list", examples="unlearnkit runs list --kind unlearn --format csv")
-@click.option("--kind", type=click.Choice(["score", "unlearn", "finetune", "eval"]), help="Only this kind.")
+@click.option("--kind", type=click.Choice(["score", "unlearn", "finetune", "eval", "attack"]), help="Only this kind.")
 @click.option("--limit", type=WHOLE, help="Only the newest so many.")
 def list_runs(place: Workplace, screen: Output, kind: str | None, limit: int | None) -> None:
     """All runs, newest first."""

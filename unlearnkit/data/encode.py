@@ -47,8 +47,13 @@ class Template:
     def fingerprint(self) -> str:
         return hashlib.sha256(json.dumps([self.kind, self.system, self.text]).encode()).hexdigest()[:16]
 
-    def render(self, tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str) -> tuple[str, str]:
-        """(text before the label region, label region)."""
+    def render(self, tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str, lead: str = "") -> tuple[str, str]:
+        """(text before the label region, label region). A `lead` stands before the answer, in the same turn."""
+        before, region = self._rendered(tokenizer, prompt, lead + answer)
+        given = region.index(lead) + len(lead)
+        return before + region[:given], region[given:]
+
+    def _rendered(self, tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str) -> tuple[str, str]:
         if not prompt and self.kind != "file":
             return self._fill(tokenizer, TEXT, prompt, answer)
         if self.text is not None:
@@ -145,9 +150,9 @@ class Encoded:
         return replace(self, labels_from=0)
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, template: Template, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
-    """Token ids and label boundary of each (prompt, answer)."""
-    rendered = [template.render(tokenizer, prompt, answer) for prompt, answer in pairs]
+def encode(tokenizer: PreTrainedTokenizerFast, template: Template, asked: Sequence[tuple[str, ...]]) -> list[Encoded]:
+    """Token ids and label boundary of each (prompt, answer), or (prompt, answer, lead)."""
+    rendered = [template.render(tokenizer, *texts) for texts in asked]
     if not rendered:
         return []
     texts = [before + region for before, region in rendered]
@@ -169,7 +174,7 @@ def encode_samples(
     tokenizer: PreTrainedTokenizerFast, template: Template, samples: Sequence[Sample], *, context: int | None
 ) -> tuple[list[Encoded], dict[int, tuple[str, str]]]:
     """Encoded samples in order, and the faults of those that cannot be used: {position: (code, text)}."""
-    encoded = encode(tokenizer, template, [(s.prompt, s.answer) for s in samples])
+    encoded = encode(tokenizer, template, [(s.prompt, s.answer, s.lead) for s in samples])
     faults: dict[int, tuple[str, str]] = {}
     for sample, item in zip(samples, encoded, strict=True):
         if item.tokens < 1:

@@ -211,7 +211,7 @@ def _fault(row: Raw, columns: Sequence[str], answer: str) -> tuple[str, str] | N
             return "encoding", f'"{column}" has a NUL character'
     if not row[answer].strip():
         return "no-target", f'"{answer}" is empty'
-    for column in ("paraphrased_answer", "perturbed_answer"):
+    for column in ("paraphrased_answer", "perturbed_answer", "paraphrased_question"):
         if not all(isinstance(text, str) and text.strip() for text in _texts(row.get(column))):
             return "type", f'"{column}" is neither a text nor a list of texts'
     return None
@@ -241,6 +241,7 @@ def _sample(position: int, row: Raw, question: str | None, answer: str) -> Sampl
         answer=row[answer],
         paraphrases=_texts(row.get("paraphrased_answer")),
         wrong=_texts(row.get("perturbed_answer")),
+        questions=_texts(row.get("paraphrased_question")),
     )
 
 

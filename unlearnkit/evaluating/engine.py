@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unlearnkit.contracts import Column, Metric, Need, Probe, Sample, Undefined
+from unlearnkit.contracts import Choice, Column, Metric, Need, Probe, Sample, Undefined
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.store.records import Generation, Result
 
@@ -34,7 +34,7 @@ class Part:
 
     `metrics` and `keys` are by the names that values are stored under; `generations` is the key of what the model says
     by itself, which metrics read up to the first of the texts `stop`. `before` are the samples that "prefixed" puts
-    before each.
+    before each; `choose` picks tokens, where that is not the likeliest.
     """
 
     split: str
@@ -46,6 +46,7 @@ class Part:
     max_new_tokens: int
     before: Sequence[Sample] = ()
     stop: Sequence[str] = ()
+    choose: Callable[[Sequence[Sample]], Choice] | None = None
 
     def heard(self, probe: Probe) -> Probe:
         """A probe as metrics see it."""
@@ -140,7 +141,10 @@ def _probe(
         needs.remove("generation")
         if not needs:
             return Probe(samples, generation=texts), False
-    probe = evaluator().probe(samples, needs, part.template, max_new_tokens=part.max_new_tokens, before=part.before)
+    more = {} if part.choose is None else {"choose": part.choose(samples)}
+    probe = evaluator().probe(
+        samples, needs, part.template, max_new_tokens=part.max_new_tokens, before=part.before, **more
+    )
     return (replace(probe, generation=texts) if texts else probe), True
 
 

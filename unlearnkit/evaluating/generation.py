@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unlearnkit.contracts import Choice
 from unlearnkit.data.collate import prompts
 from unlearnkit.data.encode import Encoded
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
-
-Choice = Callable[["Tensor", Sequence[int]], "Tensor"]
-"""The next tokens [B] by logits [B, V]; also given which prompts the rows belong to."""
 
 
 def likeliest(logits: Tensor, rows: Sequence[int]) -> Tensor:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from unlearnkit.contracts import Need, Probe, Sample, TokenScores
+from unlearnkit.contracts import Choice, Need, Probe, Sample, TokenScores
 from unlearnkit.data.collate import collate
 from unlearnkit.data.encode import Encoded, Template, encode
-from unlearnkit.evaluating.generation import Choice, caches, continuations, likeliest
+from unlearnkit.evaluating.generation import caches, continuations, likeliest
 from unlearnkit.evaluating.texts import Reader
 from unlearnkit.losses import label_scores
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
@@ -52,11 +53,13 @@ class Evaluator:
         *,
         max_new_tokens: int,
         before: Sequence[Sample] = (),
+        choose: Choice = likeliest,
     ) -> Probe:
         """All that `needs` names about some samples.
 
         Args:
             before: samples that "prefixed" puts before each.
+            choose: picks each next token of a generation.
         """
         answers = self.encoded(samples, template)
         told = self._told(samples, answers, needs, template)
@@ -65,14 +68,14 @@ class Evaluator:
             answer=[texts[0] for texts in told["answer"]] if "answer" in told else None,
             paraphrases=told.get("paraphrases"),
             wrong=told.get("wrong"),
-            generation=self.generate(answers, max_new_tokens) if "generation" in needs else None,
+            generation=self.generate(answers, max_new_tokens, choose=choose) if "generation" in needs else None,
             prefixed=self._prefixed(answers, self.encoded(before, template)) if "prefixed" in needs else None,
             gradient=[self._gradient(answer) for answer in answers] if "gradient" in needs else None,
         )
 
     def encoded(self, samples: Sequence[Sample], template: Template) -> list[Encoded]:
         """Samples with their answers, as token ids."""
-        return encode(self.tokenizer, template, [(s.prompt, s.answer) for s in samples])
+        return encode(self.tokenizer, template, [(s.prompt, s.answer, s.lead) for s in samples])
 
     def _told(
         self, samples: Sequence[Sample], answers: Sequence[Encoded], needs: Collection[Need], template: Template
@@ -110,18 +113,24 @@ class Evaluator:
                 self.model, asked, limit=max_new_tokens, end=self.tokenizer.eos_token_id, pad=self._pad, choose=choose
             )
         else:
-            said = [self._alone(prompt, max_new_tokens) for prompt in asked]
+            said = [self._alone(row, prompt, max_new_tokens, choose) for row, prompt in enumerate(asked)]
         return [text.strip() for text in self.tokenizer.batch_decode(said, skip_special_tokens=True)]
 
-    def _alone(self, prompt: Sequence[int], max_new_tokens: int) -> list[int]:
-        """A recurrent model's greedy continuation: its state cannot be padded."""
+    def _alone(self, row: int, prompt: Sequence[int], max_new_tokens: int, choose: Choice) -> list[int]:
+        """A recurrent model's continuation: its state cannot be padded."""
         if not prompt:
             return []
         ids = torch.tensor([list(prompt)], device=next(self.model.parameters()).device)
+
+        def only_the_chosen(_: Tensor, logits: Tensor) -> Tensor:
+            chosen = choose(logits.float(), [row])
+            return torch.full_like(logits, -torch.inf).scatter(-1, chosen.unsqueeze(-1), 0.0)
+
         with torch.inference_mode():
             whole = self.model.generate(
-                input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens
-            )
+                input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens,
+                logits_processor=[only_the_chosen],
+            )  # fmt: skip
         return whole[0, len(prompt) :].tolist()  # type: ignore[no-any-return]
 
     def _prefixed(self, answers: Sequence[Encoded], before: Sequence[Encoded]) -> list[TokenScores | None]:

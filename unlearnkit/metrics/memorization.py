@@ -21,6 +21,7 @@ class ExactMemorization(Metric):
     direction: ClassVar[Direction] = "lower"
     unit: ClassVar[str] = "share of tokens"
     source: ClassVar[str] = "2205.10770"
+    by_heart: ClassVar[float | None] = 1.0
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None
@@ -40,6 +41,7 @@ class ExtractionStrength(Metric):
     direction: ClassVar[Direction] = "lower"
     unit: ClassVar[str] = "share of tokens"
     source: ClassVar[str] = "2012.07805"
+    by_heart: ClassVar[float | None] = 1.0
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None

@@ -21,6 +21,7 @@ class Probability(Metric):
     direction: ClassVar[Direction] = "lower"
     unit: ClassVar[str] = "probability"
     source: ClassVar[str] = "2401.06121"
+    by_heart: ClassVar[float | None] = 1.0
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None
@@ -42,6 +43,7 @@ class ProbabilityAgainstOptions(Metric):
     direction: ClassVar[Direction] = "lower"
     unit: ClassVar[str] = "probability"
     source: ClassVar[str] = "2401.06121"
+    by_heart: ClassVar[float | None] = 1.0
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None

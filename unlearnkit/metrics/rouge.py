@@ -27,6 +27,7 @@ class Rouge(Metric):
     direction: ClassVar[Direction] = "lower"
     unit: ClassVar[str] = "share of words"
     source: ClassVar[str] = "2401.06121"
+    by_heart: ClassVar[float | None] = 1.0
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         from rouge_score.rouge_scorer import RougeScorer

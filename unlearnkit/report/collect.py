@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unlearnkit.report.attacks import Attack, attack
 from unlearnkit.report.curve import Curve, curve
 from unlearnkit.runs.evaluate import Figure, figures_of, offered, suite_of
 from unlearnkit.runs.scored import bins, scored, scorer_name
@@ -69,6 +70,7 @@ class Findings:
     difficulty: Sequence[Difficulty]
     thirds: Sequence[Third]
     curves: Sequence[Curve] = ()
+    attacks: Sequence[Attack] = ()
 
     def json(self) -> dict[str, Any]:
         """The report as data."""
@@ -90,6 +92,7 @@ class Findings:
             ],
             "thirds": [vars(t) for t in self.thirds],
             "curves": [c.json() for c in self.curves],
+            "attacks": [a.json() for a in self.attacks],
         }
 
 
@@ -123,11 +126,15 @@ def collect(place: Workplace, refs: Sequence[str]) -> Findings:
         difficulty=[_difficulty(place, run) for run in scores],
         thirds=[third for e in evaluated for third in _thirds(place, e, every)],
         curves=[found for run in reversed(wanted) if (found := curve(place, run)) is not None],
+        attacks=[
+            attack(place, run, _label(run, _writer(place, run))) for run in reversed(wanted) if run.kind == "attack"
+        ],
     )
 
 
 def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> list[records.Run]:
-    """The named runs, evaluations of models that they wrote, and scores of the models that they began with."""
+    """The named runs, evaluations of and attacks on models that they wrote, and scores of the models that they began
+    with."""
     ids = {run.id for run in named}
     written = {run.summary.get("model") for run in named if run.kind in ("unlearn", "finetune")}
     begun = {run.model for run in named if run.kind == "unlearn"}
@@ -137,7 +144,7 @@ def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> li
         run
         for run in every
         if run.id in ids
-        or (run.kind == "eval" and run.model in written)
+        or (run.kind in ("eval", "attack") and run.model in written)
         or (run.kind == "score" and run.model in begun)
     ]
 

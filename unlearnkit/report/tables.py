@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from unlearnkit.report.attacks import attack_sheets
 from unlearnkit.report.curve import curve_sheet
 from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, significant, text
 from unlearnkit.text import shorten
@@ -276,6 +277,7 @@ def report_tables(found: Findings) -> list[Sheet]:
         sheets.append(_difficulty(found))
     for _, group in groupby(sorted(found.thirds, key=lambda t: t.score_run), key=lambda t: t.score_run):
         sheets += _by_thirds(numbered, list(group))
+    sheets += attack_sheets(found.attacks)
     return sheets + [curve_sheet(c) for c in found.curves]
 
 

@@ -121,7 +121,7 @@ def evaluate(
     chosen = checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens, batch_size=batch_size)
     metrics = metrics_of(place, chosen)
     sets = read_sets(place, chosen, data)
-    model = _run_source(place, model)
+    model = run_source(place, model)
     source = find_model(place, model)
     task = eval_task(
         place, chosen, metrics, source, data, sets, max_new_tokens=max_new_tokens, batch_size=batch_size,
@@ -290,11 +290,16 @@ def checked_suite(
             hint=f"its splits: {', '.join(chosen.splits)}",
             code="split",
         )
+    check_numbers(max_new_tokens, batch_size)
+    return chosen.only(*data)
+
+
+def check_numbers(max_new_tokens: int | None, batch_size: int) -> None:
+    """See that the numbers of an evaluation are in their bounds."""
     if batch_size < 1:
         raise BadInput(f"--batch-size must be a whole number ≥ 1, got {batch_size}", code="value")
     if max_new_tokens is not None and not 1 <= max_new_tokens <= 100_000:
         raise BadInput(f"--max-new-tokens must be 1 … 100000, got {max_new_tokens}", code="value")
-    return chosen.only(*data)
 
 
 def of_suite(place: Workplace, name: str, sets: Mapping[str, DataSpec]) -> dict[str, DataSpec]:
@@ -392,8 +397,8 @@ def report_of(place: Workplace, task: EvalTask, run: str, label: str, computed: 
     )  # fmt: skip
 
 
-def _run_source(place: Workplace, model: str) -> str:
-    """`eval` takes a run's id bare where no folder has that name."""
+def run_source(place: Workplace, model: str) -> str:
+    """A model's source, where a run's id may stand bare if no folder has that name."""
     if is_model(model):
         return model
     try:

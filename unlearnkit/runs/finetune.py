@@ -16,7 +16,6 @@ from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
 from unlearnkit.runs.workplace import Workplace
-from unlearnkit.seeds import derive
 from unlearnkit.store import new_id, records
 from unlearnkit.training.finetune import FineTuning
 from unlearnkit.version import __version__
@@ -89,14 +88,8 @@ def finetune(
     if complete:
         return report(run, already=True)
     with place.working(run) as held:
-        import numpy as np
-
         from unlearnkit.training.loop import Trainer
-        from unlearnkit.training.plan import by_epoch
-
-        def shuffled(epoch: int) -> list[int]:
-            order = np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n)
-            return [int(row) for row in order]
+        from unlearnkit.training.plan import by_epoch, shuffled
 
         parts: dict[str, Any] = {
             "algorithm": FineTuning(),
@@ -108,7 +101,7 @@ def finetune(
             "fused": place.settings.fused,
         }
         call_in(place, source, parts)
-        trainer = Trainer(model=load_model(source), team=place.team, draw=by_epoch(plan, shuffled), **parts)
+        trainer = Trainer(model=load_model(source), team=place.team, draw=by_epoch(plan, shuffled(plan)), **parts)
         run = drive(
             place, held, trainer, inputs, folder,
             checkpoint_every=schedule.checkpoint_every,

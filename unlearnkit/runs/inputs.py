@@ -198,10 +198,10 @@ def request(place: Workplace, **parts: Any) -> dict[str, Any]:
     settings = {"tofu_dir": place.settings.tofu_dir, "store_text": place.settings.store_text or None}
     kept = {key: absolute(str(v)) if isinstance(v, Path) else v for key, v in settings.items() if v is not None}
     plain = {key: _plain(value) for key, value in parts.items() if value is not None}
-    return {**plain, "model": _lasting(place, parts["model"]), "settings": kept}
+    return {**plain, "model": lasting(place, parts["model"]), "settings": kept}
 
 
-def _lasting(place: Workplace, source: str) -> str:
+def lasting(place: Workplace, source: str) -> str:
     """A model's name that means the same tomorrow: "@last" and relative paths do not."""
     if source.startswith("run:"):
         return f"run:{place.reading().run(source.removeprefix('run:'), MODEL_KINDS).id}"

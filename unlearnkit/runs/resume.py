@@ -9,6 +9,7 @@ from typing import Any
 
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import UnlearnkitError
+from unlearnkit.runs.attack import AttackReport, attack
 from unlearnkit.runs.evaluate import EvalReport, evaluate
 from unlearnkit.runs.finetune import finetune
 from unlearnkit.runs.identity import check_environment, environment
@@ -17,7 +18,7 @@ from unlearnkit.runs.training import Schedule, TrainingReport
 from unlearnkit.runs.unlearn import unlearn
 from unlearnkit.runs.workplace import Workplace
 
-Report = ScoreReport | TrainingReport | EvalReport
+Report = ScoreReport | TrainingReport | EvalReport | AttackReport
 
 
 def resume(place: Workplace, ref: str) -> Report:
@@ -59,6 +60,8 @@ def _again(place: Workplace, kind: str, asked: dict[str, Any]) -> Report:
     if kind == "finetune":
         data = tuple(DataSpec(**spec) for spec in asked.pop("data"))
         return finetune(place, data=data, schedule=Schedule(**asked.pop("schedule")), **asked)
+    if kind == "attack":
+        return attack(place, data=_specs(asked.pop("data")), **asked)
     return evaluate(place, data=_specs(asked.pop("data")), **asked)
 
 

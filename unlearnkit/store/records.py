@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["score", "unlearn", "finetune", "eval"]
+Kind = Literal["score", "unlearn", "finetune", "eval", "attack"]
 State = Literal["created", "running", "complete", "failed", "diverged"]
 
 
@@ -49,15 +49,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Run:
-    """One score, unlearn, finetune or eval. `identity` is a hash of all that determines its result; a run of the same
-    kind and identity is the same run."""
+    """One score, unlearn, finetune, eval or attack. `identity` is a hash of all that determines its result; a run of
+    the same kind and identity is the same run."""
 
     id: str
     kind: Kind
     identity: str
     state: State
     method: str
-    """What it applied: the scorer, algorithm or suite."""
+    """What it applied: the scorer, algorithm, suite or attack."""
     model: str
     """Fingerprint of the model that it started from or looked at."""
     datasets: Mapping[str, str]

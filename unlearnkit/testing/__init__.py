@@ -15,6 +15,7 @@ from __future__ import annotations
 from unlearnkit.testing.adapter import AdapterContract
 from unlearnkit.testing.aggregate import AggregateContract
 from unlearnkit.testing.algorithm import AlgorithmContract
+from unlearnkit.testing.attack import AttackContract
 from unlearnkit.testing.metric import MetricContract
 from unlearnkit.testing.sampler import SamplerContract
 from unlearnkit.testing.scorer import ScorerContract
@@ -24,6 +25,7 @@ __all__ = [
     "AdapterContract",
     "AggregateContract",
     "AlgorithmContract",
+    "AttackContract",
     "MetricContract",
     "SamplerContract",
     "ScorerContract",

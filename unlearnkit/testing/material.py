@@ -30,6 +30,7 @@ from unlearnkit.contracts import (
 from unlearnkit.data.collate import collate, plan
 from unlearnkit.data.encode import Encoded
 from unlearnkit.losses import label_scores
+from unlearnkit.runs.target import ModelTarget
 from unlearnkit.scoring import ModelBench
 from unlearnkit.training.loop import Trainer
 from unlearnkit.training.plan import TrainingPlan
@@ -199,6 +200,20 @@ def probe(needs: Iterable[Need], n: int = 5) -> Probe:
     }
     wanted = set(needs)
     return Probe(samples(n), **{name: values for name, values in found.items() if name in wanted})  # type: ignore[arg-type]
+
+
+def target(model: LlamaForCausalLM | None = None, n: int = 6) -> ModelTarget:
+    """A target of n forget samples, with five others in each of the other sets."""
+    own = (model or tiny_model()).eval()
+    return ModelTarget(
+        load=lambda: own,
+        samples=samples(n),
+        sets={"retain": samples(5, "retained"), "related": samples(5, "related")},
+        templates=("plain", "verbatim"),
+        encode=lambda some: [encoded(1, seed=sample.position)[0] for sample in some],
+        pad=0,
+        rate=1e-2,
+    )
 
 
 def columns(metrics: Iterable[str], splits: Iterable[str], n: int = 20, seed: int = 0) -> dict[tuple[str, str], Column]:

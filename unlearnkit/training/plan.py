@@ -81,6 +81,15 @@ class TrainingPlan:
         return self.lr * (left if self.schedule == "linear" else 0.5 * (1 - float(np.cos(np.pi * left))))
 
 
+def shuffled(plan: TrainingPlan) -> Callable[[int], Sequence[int]]:
+    """Each epoch's order of the first set: a permutation, by the plan's seed."""
+
+    def order(epoch: int) -> Sequence[int]:
+        return [int(row) for row in np.random.default_rng(derive(plan.seed, "order", epoch)).permutation(plan.n)]
+
+    return order
+
+
 def by_epoch(plan: TrainingPlan, order: Callable[[int], Sequence[int]]) -> Callable[[int], Sequence[int]]:
     """The rows of each step, from the order of its epoch, which is asked for when the first of its steps is."""
     orders: dict[int, Sequence[int]] = {}

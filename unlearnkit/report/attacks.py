@@ -1,0 +1,90 @@
+"""What was forgotten, and what comes back under attack, run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unlearnkit.report.sheet import Sheet, figure, fixed, label, number
+from unlearnkit.runs.attacked import Outcome, Point, attacked, curve, outcomes
+
+if TYPE_CHECKING:
+    from rich.table import Column
+
+    from unlearnkit.runs.attack import AttackReport
+    from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.store import records
+
+NOTE = (
+    "per sample the worst of all conditions; back: share of samples at least half way to known by heart; beyond: share "
+    "above the reference under the same attack, about half of them by chance alone"
+)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack in a report, against the newest reference that it was held against."""
+
+    run: str
+    attack: str
+    label: str
+    outcomes: Sequence[Outcome]
+    curve: Sequence[Point]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "outcomes": [outcome.json() for outcome in self.outcomes],
+            "curve": [point.json() for point in self.curve],
+        }
+
+
+def attack(place: Workplace, run: records.Run, name: str) -> Attack:
+    """A complete attack, from its stored rows."""
+    store = place.reading()
+    known = {other.id: other for other in store.runs(kind="attack", state="complete")}
+    held = [row.reference for row in store.aggregates(run.id) if row.reference in known]
+    against = attacked(place, known[max(filter(None, held))]) if held else None
+    found = attacked(place, run)
+    return Attack(run.id, run.method, name, outcomes(found, against), curve(found))
+
+
+def attack_sheets(attacks: Sequence[Attack]) -> Iterator[Sheet]:
+    """All attacks in one table."""
+    if attacks:
+        sheet = Sheet("forgotten, and what comes back", label("model"), fixed("attack"), *_heads(), note=NOTE)
+        for a in attacks:
+            for outcome in a.outcomes:
+                sheet.add(a.label, a.attack, *_cells(outcome))
+        yield sheet
+
+
+def attack_tables(found: AttackReport) -> Iterator[Sheet]:
+    """One attack: what came back, and under which condition."""
+    sheet = Sheet(f"{found.attack}: {found.model}", *_heads(), note=NOTE)
+    for outcome in found.outcomes:
+        sheet.add(*_cells(outcome))
+    yield sheet
+    groups = list(dict.fromkeys((point.metric, point.samples) for point in found.curve))
+    heads = (number(metric if group == "all" else f"{metric}\n{group}") for metric, group in groups)
+    sheet = Sheet("condition by condition", fixed("condition"), *heads)
+    values = {(p.condition, p.metric, p.samples): p.value for p in found.curve}
+    for condition in dict.fromkeys(point.condition for point in found.curve):
+        cells = ((condition, *group) for group in groups)
+        sheet.add(condition, *(figure(values[cell]) if cell in values else "" for cell in cells))
+    yield sheet
+
+
+def _heads() -> list[Column]:
+    numbers = (number(name) for name in ("n", "before", "under", "back", "ref.", "beyond"))
+    return [fixed("metric"), fixed("samples"), *numbers]
+
+
+def _cells(o: Outcome) -> tuple[str, ...]:
+    shares = (_share(o.returned), figure(o.reference_under), _share(o.beyond))
+    return (o.metric, o.samples, str(o.n), figure(o.before), figure(o.under), *shares)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
