@@ -370,6 +370,6 @@ def _numbers(o: Outcome) -> Iterator[records.AggregateRow]:
     if o.returned is not None:
         yield records.AggregateRow(f"{of}.returned", o.returned, n=o.n)
     if o.excess is not None:
-        held = {"n": o.n, "reference": o.reference}
-        yield records.AggregateRow(f"{of}.excess", o.excess, low=o.excess_low, high=o.excess_high, **held)
-        yield records.AggregateRow(f"{of}.beyond", o.beyond, **held)
+        against = records.AggregateRow(f"{of}.beyond", o.beyond, n=o.n, reference=o.reference)
+        yield against
+        yield replace(against, name=f"{of}.excess", value=o.excess, low=o.excess_low, high=o.excess_high)
