@@ -203,7 +203,7 @@ def test_an_empty_store_has_nothing_to_report(cli: Cli):
     assert "nothing to report" in shown.err
     assert "next: unlearnkit score" in shown.err
     found = cli("report", "--store", "empty.db", "--format", "json").json
-    assert found == {"runs": [], "difficulty": [], "thirds": [], "curves": []}
+    assert found == {"runs": [], "difficulty": [], "thirds": [], "curves": [], "attacks": []}
 
 
 def test_what_is_not_there_is_said(cli: Cli, lab: Lab):
