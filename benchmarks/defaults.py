@@ -1,6 +1,7 @@
 """Which learning rate each algorithm should have where none is given: a sweep over a tiny model that knows its data.
 
     python benchmarks/defaults.py WORK [--algorithms npo simnpo …] [--seeds 2]     # what is missing is run
+    python benchmarks/defaults.py WORK --optimizer sgd --algorithms graddiff npo   # times the algorithms' own rates
     python benchmarks/defaults.py WORK --table                                     # what is there, as markdown
 
 The model is the demo's, taught once and kept in WORK; all other options are the algorithms' own. Each run goes through
@@ -23,7 +24,11 @@ from typing import Any
 import numpy as np
 from samplers import Material
 
+from unlearnkit.training.words import OPTIMIZERS
+
 RATES = (0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
+FACTORS = (1.0, 10.0, 15.0, 30.0, 100.0, 300.0, 600.0, 1000.0, 3000.0)
+"""Of the algorithm's own rate, with another optimiser."""
 EPOCHS = (2, 3, 4, 5, 6, 8)
 """After which a run is looked at."""
 FORGOTTEN, KEPT = 0.5, 0.8
@@ -42,27 +47,32 @@ def main() -> None:
         with Workplace(Settings(store=str(args.work / "store.db"), threads=args.threads)) as place:
             place.environment()  # sets the threads
             names = args.algorithms or sorted(place.plugins.offers("algorithm"))
-            done = {(run["algorithm"], run["rate"], run["seed"]) for run in found}
-            todo = [c for c in cases(names, args.seeds) if c not in done]
+            own = {name: place.plugins.resolve("algorithm", name).rate for name in names}
+            done = {(run["algorithm"], run["rate"], run["seed"]) for run in of(found, args.optimizer)}
+            todo = [c for c in cases(own, args.seeds, args.optimizer) if c not in done]
             on = Material.of(place, args) if todo else None
             for case in todo:
                 assert on is not None
-                run = trajectory(on, *case)
+                run = trajectory(on, *case, args.optimizer)
                 found.append(run)
                 with file.open("a") as out:
                     out.write(json.dumps(run) + "\n")
                 print(*case, run["ended"], f"{run['seconds']} s", flush=True)
-    print("\n".join(table(found)))
+    print("\n".join(table(of(found, args.optimizer))))
 
 
-def cases(names: Sequence[str], seeds: int) -> Iterator[tuple[str, float, int]]:
+def of(found: Sequence[Mapping[str, Any]], optimizer: str) -> list[Mapping[str, Any]]:
+    return [run for run in found if run.get("optimizer", "adamw") == optimizer]
+
+
+def cases(own: Mapping[str, float], seeds: int, optimizer: str) -> Iterator[tuple[str, float, int]]:
     for seed in range(seeds):
-        for name in names:
-            for rate in RATES:
-                yield name, rate, seed
+        for name, rate in own.items():
+            for tried in RATES if optimizer == "adamw" else [factor * rate for factor in FACTORS]:
+                yield name, tried, seed
 
 
-def trajectory(on: Material, name: str, rate: float, seed: int) -> dict[str, Any]:
+def trajectory(on: Material, name: str, rate: float, seed: int, optimizer: str) -> dict[str, Any]:
     """A run of one algorithm: forget probability and model utility before it and after each epoch."""
     from unlearnkit.runs.anchors import reference_nll
     from unlearnkit.runs.others import chosen, other_answers
@@ -82,6 +92,7 @@ def trajectory(on: Material, name: str, rate: float, seed: int) -> dict[str, Any
     plan = TrainingPlan(
         n=n, epochs=EPOCHS[-1], max_steps=None, batch_size=8, grad_accum=1, lr=rate / inputs.model.width,
         schedule="constant", warmup=0.0, weight_decay=0.01, max_grad_norm=1.0, seed=seed,
+        optimizer=optimizer,
     )  # fmt: skip
     trainer = Trainer(
         model=on.model, algorithm=algorithm, name=name, plan=plan, sets=inputs.encoded, pad=inputs.pad,
@@ -102,7 +113,10 @@ def trajectory(on: Material, name: str, rate: float, seed: int) -> dict[str, Any
         ended = "diverged"
     seconds = round(time.monotonic() - began, 1)
     kept = {str(epoch): look for epoch, look in looks.items()}
-    return {"algorithm": name, "rate": rate, "seed": seed, "ended": ended, "looks": kept, "seconds": seconds}
+    return {
+        "algorithm": name, "optimizer": optimizer, "rate": rate, "seed": seed, "ended": ended, "looks": kept,
+        "seconds": seconds,
+    }  # fmt: skip
 
 
 def generated(on: Material, inputs: Any, name: str) -> Any:
@@ -170,6 +184,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("work", type=Path, help="folder for the model, the store and the runs")
     parser.add_argument("--algorithms", nargs="+")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="print what is there and do nothing else")

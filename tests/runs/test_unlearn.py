@@ -29,10 +29,11 @@ from unlearnkit.runs.identity import digest
 from unlearnkit.runs.resume import resume
 from unlearnkit.runs.score import score
 from unlearnkit.runs.training import Schedule, TrainingReport
-from unlearnkit.runs.unlearn import say_if_nothing_moved, unlearn
+from unlearnkit.runs.unlearn import prepared, say_if_nothing_moved, unlearn
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.seeds import derive
 from unlearnkit.store.records import ProbeRow, StepRow
+from unlearnkit.training.words import FACTORS
 
 SHORT = Schedule(epochs=2, batch_size=4, lr=1e-3)
 FEW_DRAWS = {"draws": 2, "refresh": 2}
@@ -207,6 +208,19 @@ def test_what_moved_is_what_the_forget_set_came_to(
     say_if_nothing_moved(place, run, [ids["a"], ids["b"]])
     assert isinstance(place.progress, Listening)
     assert [line.partition(":")[0] for line in place.progress.warned] == ([] if says is None else [says])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "wrapper", "factor"),
+    [(None, None, 1.0), ("sgd", None, FACTORS["sgd"]), ("adafactor", None, FACTORS["adafactor"]),
+     ("sgd", "soul", 1.0), (None, "soul", 1.0)],
+)  # fmt: skip
+def test_an_optimiser_has_a_rate_of_its_own_unless_a_wrapper_makes_its_steps(
+    place: Workplace, asked: dict[str, Any], optimizer: str | None, wrapper: str | None, factor: float
+):
+    asked |= {"schedule": Schedule(optimizer=optimizer), "algorithm": "graddiff", "wrapper": wrapper}
+    assert prepared(place, **asked).plan.lr == pytest.approx(factor * 0.128 / 32, rel=0.05), "two digits"
+    assert prepared(place, **asked | {"schedule": Schedule(optimizer=optimizer, lr=0.5)}).plan.lr == 0.5
 
 
 def test_uniform_needs_no_scores(place: Workplace, asked: dict[str, Any]):

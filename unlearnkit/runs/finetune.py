@@ -51,7 +51,7 @@ def finetune(
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
     now = place.environment()
     encoded = [item for role in inputs.sets for item in inputs.encoded[role]]
-    plan = schedule.plan(len(encoded), lr=DEFAULT_LR * addition.rate, epochs=DEFAULT_EPOCHS)
+    plan = schedule.plan(len(encoded), lr=DEFAULT_LR * addition.rate * schedule.factor, epochs=DEFAULT_EPOCHS)
     check_shared(place, plan, False, "finetune")
     fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
     determines = {

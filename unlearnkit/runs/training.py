@@ -17,7 +17,7 @@ from unlearnkit.runs.during import Watch
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import records
 from unlearnkit.training.plan import TrainingPlan
-from unlearnkit.training.words import LOOKED_AT, PRECISIONS, SCHEDULES, check_optimizer
+from unlearnkit.training.words import FACTORS, LOOKED_AT, PRECISIONS, SCHEDULES, check_optimizer
 
 if TYPE_CHECKING:
     from unlearnkit.runs.inputs import Inputs
@@ -74,6 +74,16 @@ class Schedule:
             raise BadInput(f"--precision must be one of {', '.join(PRECISIONS)}", code="value")
         if self.optimizer is not None:
             check_optimizer(self.optimizer)
+
+    @property
+    def factor(self) -> float:
+        """Times the method's own learning rate, for the optimiser that was asked for."""
+        return FACTORS[self.optimizer or "adamw"]
+
+    @property
+    def said(self) -> str:
+        """How a line that names a method goes on, where its rate is another's."""
+        return "" if self.factor == 1.0 else f" with {self.optimizer}"
 
     def plan(self, n: int, *, lr: float, epochs: int, optimizer: str = "adamw") -> TrainingPlan:
         """The plan for a first set of n samples; `lr`, `epochs` and `optimizer` are for where nothing is said.

@@ -160,8 +160,11 @@ def prepared(
     reference = reference and evaluation(place.reading(), reference).id  # a run's newest evaluation may change
     forgotten = thresholds(place.reading() if reference else None, ids, value=threshold, reference=reference)
     now = place.environment()
-    lr = _own_rate(place, method.rate * addition.rate / source.width, algorithm + addition.said, source, schedule)
-    plan = schedule.plan(len(ids), lr=lr, epochs=method.epochs, optimizer=(around and around.optimizer) or "adamw")
+    made_for = around and around.optimizer  # the wrapper's, whose updates have a size of their own
+    rate = method.rate * addition.rate * (1.0 if made_for else schedule.factor)
+    whose = algorithm + addition.said + ("" if made_for else schedule.said)
+    lr = _own_rate(place, rate / source.width, whose, source, schedule)
+    plan = schedule.plan(len(ids), lr=lr, epochs=method.epochs, optimizer=made_for or "adamw")
     check_shared(place, plan, method.whole_only, algorithm)
     if (order.every == "step" or goals.names) and probe_every is None:
         probe_every = eval_every or plan.steps_per_epoch

@@ -11,7 +11,11 @@ from unlearnkit.errors import BadInput
 LOOKED_AT = 3
 """Steps after which a run that has changed nothing is told of."""
 SCHEDULES = ("constant", "linear", "cosine")
-OPTIMIZERS = ("adamw", "adafactor", "sgd", "paged-adamw-8bit")
+FACTORS = {"adamw": 1.0, "adafactor": 15.0, "sgd": 300.0, "paged-adamw-8bit": 1.0}
+"""Optimisers, with times the rate that suits AdamW which each takes where none is given: Adafactor's step is a share of
+the weights' own size, and plain descent's is the gradient, clipped to norm 1 over all weights. docs/findings.md has
+what was measured."""
+OPTIMIZERS = tuple(FACTORS)
 PRECISIONS = ("fp32", "mixed-bf16", "bf16")
 """Weights and arithmetic in float32; weights in float32 and arithmetic in bfloat16; both in bfloat16, with float32
 copies in the optimiser."""
