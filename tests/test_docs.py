@@ -86,6 +86,23 @@ def test_every_plugin_is_described(cli: Callable[..., Answer]):
     assert [name for name in sorted(names) if f"`{name}`" not in README] == []
 
 
+def test_every_metric_and_aggregate_is_defined(cli: Callable[..., Answer]):
+    plugins = cli("plugins", "--format", "json").json["plugins"]
+    names = {plugin["name"] for plugin in plugins if plugin["kind"] in ("metric", "aggregate")}
+    rows = set(re.findall(r"^\| `(\w+)`", PAGES["metrics.md"], re.MULTILINE))
+    assert len(names) > 20 and sorted(names - rows) == []
+
+
+def test_every_reason_of_a_metric_is_explained():
+    from unlearnkit.report.tables import REASONS
+
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "unlearnkit" / "metrics").glob("*.py"))
+    reasons = {word for said in re.findall(r"Undefined\(([^)]*)\)", code) for word in re.findall(r'"(\w+)"', said)}
+    assert {"no_target", "no_scores", "too_short", "no_words", "nonfinite"} <= reasons
+    assert sorted(reasons - set(REASONS)) == []
+    assert [reason for reason in sorted(reasons) if f"`{reason}`" not in PAGES["metrics.md"]] == []
+
+
 @pytest.mark.parametrize("page", ALL)
 def test_no_page_knows_the_machine_it_was_written_on(page: str):
     text = (ROOT / page).read_text(encoding="utf-8")

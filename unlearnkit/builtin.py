@@ -85,6 +85,17 @@ def register_metrics() -> dict[str, str]:
         "choice": "unlearnkit.metrics.choice:Choice",
         "rouge": "unlearnkit.metrics.rouge:Rouge",
         "truth_ratio": "unlearnkit.metrics.truth_ratio:TruthRatio",
+        "verbatim_probability": "unlearnkit.metrics.verbatim:VerbatimProbability",
+        "token_entropy": "unlearnkit.metrics.token_entropy:TokenEntropy",
+        "repetition": "unlearnkit.metrics.repetition:Repetition",
+        "similarity": "unlearnkit.metrics.similarity:Similarity",
+        "entailment": "unlearnkit.metrics.entailment:Entailment",
+        "loss": "unlearnkit.metrics.loss:Loss",
+        "zlib": "unlearnkit.metrics.compression:Zlib",
+        "min_k": "unlearnkit.metrics.min_k:MinK",
+        "min_k_plus": "unlearnkit.metrics.min_k:MinKPlus",
+        "recall": "unlearnkit.metrics.recall:ReCaLL",
+        "grad_norm": "unlearnkit.metrics.grad_norm:GradNorm",
         "exact_memorization": "unlearnkit.metrics.memorization:ExactMemorization",
         "extraction_strength": "unlearnkit.metrics.memorization:ExtractionStrength",
     }
@@ -95,6 +106,12 @@ def register_aggregates() -> dict[str, str]:
     return {
         "forget_quality": "unlearnkit.metrics.forget_quality:ForgetQuality",
         "model_utility": "unlearnkit.metrics.model_utility:ModelUtility",
+        "unlearning_completeness": "unlearnkit.metrics.unlearning_completeness:UnlearningCompleteness",
+        "utility": "unlearnkit.metrics.utility:Utility",
+        "auc": "unlearnkit.metrics.membership:AUC",
+        "tpr": "unlearnkit.metrics.membership:TPR",
+        "privacy_leakage": "unlearnkit.metrics.membership:PrivacyLeakage",
+        "mia_reference": "unlearnkit.metrics.membership:MIAReference",
     }
 
 

@@ -510,8 +510,8 @@ class Probe:
 
     `answer`, `paraphrases`, `wrong`: texts read behind the sample's prompt; with "vocabulary", `answer` says what the
     whole distributions were. `prefixed`: the answer once more, with other samples, which the model never trained on,
-    before the prompt; None where they leave no room. `generation`: what the model says to the prompt by itself.
-    `gradient`: norm of the gradient of the answer's mean NLL by the weights.
+    before the prompt; None where they leave no room, or there are none. `generation`: what the model says to the prompt
+    by itself. `gradient`: norm of the gradient of the answer's mean NLL by the weights.
     """
 
     samples: Sequence[Sample]

@@ -40,3 +40,11 @@ def test_nothing_extracted_is_exactly_0_and_all_is_exactly_1():
 def test_no_token_no_value():
     assert measure(ExactMemorization(), []) == Undefined("no_target")
     assert measure(ExtractionStrength(), []) == Undefined("no_target")
+
+
+@given(hits, st.integers(0, 3))
+def test_the_tail_does_not_count(correct, tail):
+    whole, rest = correct + [False] * tail, correct
+    for kind in (ExactMemorization, ExtractionStrength):
+        assert measure(kind(tail=tail), whole) == measure(kind(), rest)
+        assert measure(kind(tail=len(rest)), rest) == Undefined("no_target")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -33,12 +34,26 @@ from unlearnkit.attacks.relearn import Relearn
 from unlearnkit.attacks.sample import Sampling
 from unlearnkit.contracts import KINDS
 from unlearnkit.metrics.choice import Choice
+from unlearnkit.metrics.compression import Zlib
+from unlearnkit.metrics.entailment import Entailment
 from unlearnkit.metrics.forget_quality import ForgetQuality
+from unlearnkit.metrics.grad_norm import GradNorm as GradNormMetric
+from unlearnkit.metrics.loss import Loss as LossMetric
+from unlearnkit.metrics.membership import AUC, TPR, MIAReference, PrivacyLeakage
 from unlearnkit.metrics.memorization import ExactMemorization, ExtractionStrength
+from unlearnkit.metrics.min_k import MinK as MinKMetric
+from unlearnkit.metrics.min_k import MinKPlus
 from unlearnkit.metrics.model_utility import ModelUtility
 from unlearnkit.metrics.probability import Probability, ProbabilityAgainstOptions
+from unlearnkit.metrics.recall import ReCaLL
+from unlearnkit.metrics.repetition import Repetition
 from unlearnkit.metrics.rouge import Rouge
+from unlearnkit.metrics.similarity import Similarity
+from unlearnkit.metrics.token_entropy import TokenEntropy
 from unlearnkit.metrics.truth_ratio import TruthRatio
+from unlearnkit.metrics.unlearning_completeness import UnlearningCompleteness
+from unlearnkit.metrics.utility import Utility
+from unlearnkit.metrics.verbatim import VerbatimProbability
 from unlearnkit.plugins import Plugins
 from unlearnkit.samplers.active import Active
 from unlearnkit.samplers.curriculum import Curriculum
@@ -331,6 +346,76 @@ class TestExtractionStrength(MetricContract):
     plugin = ExtractionStrength
 
 
+class TestVerbatimProbability(MetricContract):
+    plugin = VerbatimProbability
+
+
+class TestTokenEntropy(MetricContract):
+    plugin = TokenEntropy
+
+
+class TestRepetition(MetricContract):
+    plugin = Repetition
+
+
+class TestLossMetric(MetricContract):
+    plugin = LossMetric
+
+
+class TestZlib(MetricContract):
+    plugin = Zlib
+
+
+class TestMinKMetric(MetricContract):
+    plugin = MinKMetric
+
+
+class TestMinKPlus(MetricContract):
+    plugin = MinKPlus
+
+
+class TestReCaLL(MetricContract):
+    plugin = ReCaLL
+
+
+class TestGradNormMetric(MetricContract):
+    plugin = GradNormMetric
+
+
+class TestTruthRatioAsAShare(MetricContract):
+    plugin = TruthRatio
+    options: ClassVar = {"form": "share", "wrong": "arithmetic", "epsilon": 1e-10}
+
+
+class Judged(MetricContract):
+    """By a further model, which the class makes first."""
+
+    kind_of_model: ClassVar[str]
+
+    @pytest.fixture(autouse=True, scope="class")
+    def _model(self, request: pytest.FixtureRequest, tiny_model_dir: Path, tmp_path_factory: Any) -> None:
+        import transformers as tf
+
+        folder = tmp_path_factory.mktemp("judge")
+        config = tf.BertConfig(
+            vocab_size=400, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+            id2label={0: "entailment", 1: "neutral"},
+        )  # fmt: skip
+        getattr(tf, self.kind_of_model)(config).save_pretrained(folder)
+        tf.AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(folder)
+        request.cls.options = {"model": str(folder)}
+
+
+class TestSimilarity(Judged):
+    plugin = Similarity
+    kind_of_model = "BertModel"
+
+
+class TestEntailment(Judged):
+    plugin = Entailment
+    kind_of_model = "BertForSequenceClassification"
+
+
 class TestForgetQuality(AggregateContract):
     plugin = ForgetQuality
 
@@ -360,6 +445,37 @@ class TestParaphrase(AttackContract):
 class TestSampling(AttackContract):
     plugin = Sampling
     options: ClassVar = {"n": 3}
+
+
+class TestUnlearningCompleteness(AggregateContract):
+    plugin = UnlearningCompleteness
+
+
+class TestUtility(AggregateContract):
+    plugin = Utility
+
+
+class OfMembers(AggregateContract):
+    metrics = ("loss",)
+    splits = ("forget", "holdout")
+    options: ClassVar = {"score": "loss"}
+
+
+class TestAUC(OfMembers):
+    plugin = AUC
+
+
+class TestTPR(OfMembers):
+    plugin = TPR
+    options: ClassVar = {"score": "loss", "fpr": 0.1}
+
+
+class TestPrivacyLeakage(OfMembers):
+    plugin = PrivacyLeakage
+
+
+class TestMIAReference(OfMembers):
+    plugin = MIAReference
 
 
 def test_every_builtin_is_held_to_its_contract():

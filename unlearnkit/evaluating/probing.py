@@ -134,7 +134,10 @@ class Evaluator:
         return whole[0, len(prompt) :].tolist()  # type: ignore[no-any-return]
 
     def _prefixed(self, answers: Sequence[Encoded], before: Sequence[Encoded]) -> list[TokenScores | None]:
-        """The answers behind other samples, each in full; None where that is longer than the model's context."""
+        """The answers behind other samples, each in full; None where that is longer than the model's context, and where
+        there are no others."""
+        if not before:
+            return [None] * len(answers)
         head = tuple(token for text in before for token in text.ids)
         whole = [Encoded(head + answer.ids, len(head) + max(answer.labels_from, 1)) for answer in answers]
         fits = [i for i, text in enumerate(whole) if self.context is None or len(text) <= self.context]

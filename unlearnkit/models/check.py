@@ -45,6 +45,20 @@ def check_folder(folder: Path) -> Checked:
     :raises UnlearnkitError: `model-config`, `remote-code`, `quantised`, `adapter`, `architecture`, `weights`,
         `pickle` or `tokenizer`.
     """
+    config, tensors = read_folder(folder)
+    architecture = _architecture(config, folder)
+    vocab, width = _check_sizes(config, tensors, folder)
+    _check_tokenizer(folder, vocab)
+    parameters = sum(tensor.elements for tensor in tensors if tensor.dtype in FLOATS)
+    return Checked(config, tensors, architecture, parameters, _size(config, _CONTEXT, folder), vocab, width)
+
+
+def read_folder(folder: Path) -> tuple[dict[str, Any], tuple[StoredTensor, ...]]:
+    """Configuration and tensors of a model of any kind that brings no code and no pickle, and is not quantised.
+
+    :raises NotFound: `model` where there is no folder or an empty one.
+    :raises UnlearnkitError: `model-config`, `remote-code`, `quantised`, `adapter`, `weights` or `pickle`.
+    """
     check_exists(folder)
     _refuse_code(folder)
     if not (folder / "config.json").exists():
@@ -56,17 +70,13 @@ def check_folder(folder: Path) -> Checked:
             )
         raise UnlearnkitError(f"no config.json in {folder}", hint=NEEDED, code="model-config")
     config = read_object(folder / "config.json", "model-config")
-    architecture = _architecture(config, folder)
     if config.get("quantization_config") is not None:
         raise _quantised(folder, "config.json has a quantization_config")
     tensors = stored_tensors(folder)
     for tensor in tensors:
         if tensor.name.endswith("weight") and tensor.dtype not in FLOATS:
             raise _quantised(folder, f"{tensor.name} is stored as {tensor.dtype}")
-    vocab, width = _check_sizes(config, tensors, folder)
-    _check_tokenizer(folder, vocab)
-    parameters = sum(tensor.elements for tensor in tensors if tensor.dtype in FLOATS)
-    return Checked(config, tensors, architecture, parameters, _size(config, _CONTEXT, folder), vocab, width)
+    return config, tensors
 
 
 def check_exists(folder: Path) -> None:

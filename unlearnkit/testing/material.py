@@ -186,10 +186,14 @@ def samples(n: int, word: str = "answer") -> list[Sample]:
 def probe(needs: Iterable[Need], n: int = 5) -> Probe:
     """n samples with made-up measurements; only what is in `needs` is there."""
     rng = np.random.default_rng(n)
+    wanted = set(needs)
 
     def text() -> TokenScores:
         length = int(rng.integers(2, 6))
-        return TokenScores(-rng.exponential(1.0, length), rng.random(length) < 0.5)
+        logprobs, correct = -rng.exponential(1.0, length), rng.random(length) < 0.5
+        if "vocabulary" not in wanted:
+            return TokenScores(logprobs, correct)
+        return TokenScores(logprobs, correct, entropy=rng.random(length) * 3, spread=rng.random(length) + 0.1)
 
     answers = [sample.answer for sample in samples(n)]
     found = {
@@ -197,8 +201,9 @@ def probe(needs: Iterable[Need], n: int = 5) -> Probe:
         "paraphrases": [[text()] for _ in range(n)],
         "wrong": [[text() for _ in range(3)] for _ in range(n)],
         "generation": [answer[: 6 + 5 * i] for i, answer in enumerate(answers)],
+        "prefixed": [text() for _ in range(n)],
+        "gradient": rng.exponential(1.0, n).tolist(),
     }
-    wanted = set(needs)
     return Probe(samples(n), **{name: values for name, values in found.items() if name in wanted})  # type: ignore[arg-type]
 
 
