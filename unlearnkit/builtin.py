@@ -127,5 +127,5 @@ def register_attacks() -> dict[str, str]:
 
 @hookimpl
 def register_suites() -> dict[str, str]:
-    names = ("tofu", "wmdp", "mmlu", "rwku", "memorization")
+    names = ("tofu", "muse", "wmdp", "mmlu", "rwku", "memorization", "membership", "own")
     return {name: f"unlearnkit.suites:{name}.yaml" for name in names}
