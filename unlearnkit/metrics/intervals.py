@@ -6,7 +6,7 @@ Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -120,25 +120,27 @@ class _Watched(Mapping[tuple[str, str], Column]):
 
 
 class _Placed:
-    """Columns with the place of each sample's value in them; -1 where it has none."""
+    """Columns, and for each set of samples that some of them have values of, the place of every sample in it; -1 for
+    one that is not there."""
 
     def __init__(self, columns: Columns, ids: Mapping[str, np.ndarray]) -> None:
         self.ids = ids
         self._columns = columns
-        self._place = {}
-        for key, column in columns.items():
-            place = {sample: i for i, sample in enumerate(column.samples)}
-            self._place[key] = np.array([place.get(sample, -1) for sample in ids[key[0]]])
+        self._places = {}
+        for split, samples in {(split, column.samples) for (split, _), column in columns.items()}:
+            place = {sample: i for i, sample in enumerate(samples)}
+            self._places[split, samples] = np.array([place.get(sample, -1) for sample in ids[split]])
 
     def drawn(self, drawn: Mapping[str, np.ndarray]) -> Columns:
         """The columns of drawn samples; one of which none has a value is absent."""
+        found = {}
+        for (split, samples), place in self._places.items():
+            places = place[drawn[split]]
+            there = places >= 0
+            found[split, samples] = places[there], tuple(self.ids[split][drawn[split][there]])
         made = {}
         for key, column in self._columns.items():
-            places, chosen = self._place[key][drawn[key[0]]], self.ids[key[0]][drawn[key[0]]]
-            there = places >= 0
-            if there.any():
-                at = places[there]
-                made[key] = replace(
-                    column, values=column.values[at], terms=column.terms[at], samples=tuple(chosen[there])
-                )
+            at, samples = found[key[0], column.samples]
+            if samples:
+                made[key] = Column(column.values[at], column.terms[at], samples, column.better)
         return made
