@@ -85,7 +85,7 @@ def test_a_suite_says_what_it_needs(cli: Cli):
     assert (splits["mmlu"]["behind"], splits["mmlu"]["hub"]) == ("mmlu_examples", "cais/mmlu:all[test]")
     tofu = cli("suites", "show", "tofu", "--format", "json").json
     assert {number["name"]: number["needs_reference"] for number in tofu["aggregates"]} == {
-        "forget_quality": True, "model_utility": False,
+        "forget_quality": True, "model_utility": False, "unlearning_completeness": False, "utility": False,
     }  # fmt: skip
     shown = cli("suites", "show", "tofu").out
     assert all(word in shown for word in ("perturbed_answer", "--reference", "locuslab/TOFU"))

@@ -112,7 +112,7 @@ def test_unlearn_and_eval(cli: Cli, files: Files):
         assert keys(metric) == {"value", "n", "low", "high"}
         assert metric["n"] == (8 if name.startswith("forget") else 12)
         assert metric["low"] <= metric["value"] <= metric["high"]
-    assert keys(found["aggregates"]) == {"forget_quality", "model_utility"}
+    assert keys(found["aggregates"]) == {"forget_quality", "model_utility", "unlearning_completeness", "utility"}
     assert found["aggregates"]["forget_quality"] == {
         "value": None, "n": None, "low": None, "high": None, "reason": "no_reference",
     }  # fmt: skip
