@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,25 @@ def test_two_suites_in_one_have_each_metric_once():
         one.beside(Suite("third", {"forget": Split((f1,))}))
     with pytest.raises(BadInput, match="put split forget to a model in two ways"):
         one.beside(Suite("third", {"forget": Split((), template="verbatim")}))
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+
+def test_every_suite_is_described_with_its_splits():
+    rows = {line.split("|")[1].strip(" `"): line for line in PAGE.read_text().splitlines() if line.startswith("| `")}
+    place = Workplace()
+    for name in BUILT_IN:
+        assert place.suite(name).source.removeprefix("arXiv ").split(",")[0] in rows[name] or name == "own"
+
+
+def test_what_a_file_may_say_is_described(written: Callable[[str], Suite]):
+    text = PAGE.read_text()
+    for field in fields(Split):
+        assert f"`{field.name}`" in text or field.name == "about", field.name
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    found = written(example)
+    metrics_of(Workplace(), found)
+    exam = found.splits["forget_exam"]
+    assert exam.rows is not None and exam.rows.columns == ("stem", "options", "key")
+    assert (exam.examples, exam.shots, found.splits["shots"].metrics) == ("shots", 3, ())
