@@ -219,7 +219,7 @@ def _hub(source: str, split: str | None, allow_download: bool) -> list[Raw]:
 
     name, _, config = source.partition(":")
     try:
-        with nullcontext() if allow_download else _offline():
+        with nullcontext() if allow_download else offline():
             data = load_dataset(name, config or None, split=split or "train")
     except Exception as error:
         if not allow_download:
@@ -233,7 +233,7 @@ def _hub(source: str, split: str | None, allow_download: bool) -> list[Raw]:
 
 
 @contextmanager
-def _offline() -> Iterator[None]:
+def offline() -> Iterator[None]:
     """No hub is asked in here. The libraries read their environment when imported, so this is set where they look."""
     from datasets import config
     from huggingface_hub import constants
