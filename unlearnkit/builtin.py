@@ -98,6 +98,7 @@ def register_metrics() -> dict[str, str]:
         "grad_norm": "unlearnkit.metrics.grad_norm:GradNorm",
         "exact_memorization": "unlearnkit.metrics.memorization:ExactMemorization",
         "extraction_strength": "unlearnkit.metrics.memorization:ExtractionStrength",
+        "recorded": "unlearnkit.metrics.recorded:Recorded",
     }
 
 

@@ -19,6 +19,7 @@ from unlearnkit.runs.workplace import Workplace
 
 Cli = Callable[..., Answer]
 
+MEANING = {"direction", "unit", "definition"}
 METRICS = ["probability", "rouge", "truth_ratio", "exact_memorization", "extraction_strength"]
 
 
@@ -109,15 +110,16 @@ def test_unlearn_and_eval(cli: Cli, files: Files):
     assert (found["suite"], found["computed"], found["from_store"]) == ("tofu", 20, 0)
     assert keys(found["metrics"]) == {f"{split}.{name}" for split in ("forget", "retain") for name in METRICS}
     for name, metric in found["metrics"].items():
-        assert keys(metric) == {"value", "n", "low", "high"}
+        assert keys(metric) == {"value", "n", "low", "high", *MEANING}
         assert metric["n"] == (8 if name.startswith("forget") else 12)
         assert metric["low"] <= metric["value"] <= metric["high"]
     assert keys(found["aggregates"]) == {"forget_quality", "model_utility", "unlearning_completeness", "utility"}
     assert found["aggregates"]["forget_quality"] == {
-        "value": None, "n": None, "low": None, "high": None, "reason": "no_reference",
+        "value": None, "n": None, "low": None, "high": None, "reason": "no_reference", "direction": "higher",
+        "unit": "", "definition": "unlearnkit metrics show forget_quality",
     }  # fmt: skip
     utility = found["aggregates"]["model_utility"]
-    assert keys(utility) == {"value", "n", "low", "high", "reason"}
+    assert keys(utility) == {"value", "n", "low", "high", "reason", *MEANING}
     assert utility["n"] == 12 and utility["low"] <= utility["high"]
     assert cli("eval", made["run"], *words).json == {**found, "computed": 0, "from_store": 20}
 
@@ -145,13 +147,13 @@ def test_demo(cli: Cli):
     assert all(Path(file).is_file() for file in found["data"].values())
 
     report = found["report"]
-    assert keys(report) == {"runs", "difficulty", "thirds", "curves"}
+    assert keys(report) == {"runs", "difficulty", "thirds", "curves", "attacks"}
     assert len(report["runs"]) == 4
     for run in report["runs"]:
         assert keys(run) == {"run", "label", "model_run", "metrics", "aggregates"}
-        assert all(keys(metric) == {"value", "n", "low", "high"} for metric in run["metrics"].values())
-        for aggregate in run["aggregates"].values():
-            assert keys(aggregate) == {"value", "n", "low", "high", "reason", "reference"}
+        numbers = {"value", "n", "low", "high", "retain_only", *MEANING}
+        assert all(keys(metric) == numbers for metric in run["metrics"].values())
+        assert all(keys(number) == {"reason", "reference", *numbers} for number in run["aggregates"].values())
     (difficulty,) = [d for d in report["difficulty"] if d["label"] == "forget.jsonl under full"]
     assert keys(difficulty) == {
         "run", "scorer", "label", "n", "undefined", "low", "median", "high", "unclear", "reliability", "clamped",
@@ -232,7 +234,7 @@ def test_other_forms_hold_the_same_rows(cli: Cli, files: Files):
         (["suites"], {"suites"}),
         (["suites", "show", "tofu+wmdp"], {"name", "about", "source", "splits", "aggregates"}),
         (["plugins", "show", "mrd"], {"plugins"}),
-        (["report"], {"runs", "difficulty", "thirds", "curves"}),
+        (["report"], {"runs", "difficulty", "thirds", "curves", "attacks"}),
     ],
 )
 def test_every_listing_is_one_object(cli: Cli, files: Files, words: list[str], top: set[str]):

@@ -141,23 +141,24 @@ def test_a_number_names_what_it_was_held_against(cli: Cli, lab: Lab, copy: Path)
         lines = cli("report", *runs, "--store", copy).out.splitlines()
         return dict(re.match(r"  (\S+(?: vs .+?)?)(?:  |$)(.*)", line).groups() for line in lines if " vs " in line)  # type: ignore[union-attr]
 
-    rows = {name: values.split() for name, values in shown().items()}
+    rows = {name: values.replace("↑", "").split() for name, values in shown().items()}
     assert rows == {"forget_quality vs #1": ["0.111", "0.222"], "forget_quality vs #2": ["0.333"]}
     assert "forget_quality" not in re.sub("forget_quality vs", "", cli("report", "--store", copy).out)
-    (by_name,) = (name for name, values in shown(mrd).items() if values.split() == ["0.333"])
+    (by_name,) = (name for name, values in shown(mrd).items() if values.replace("↑", "").split() == ["0.333"])
     assert by_name == "forget_quality vs graddiff, u…"  # it has no number in that report
 
     found = {run["run"]: run["aggregates"] for run in cli("report", "--store", copy, "--format", "json").json["runs"]}
-    nothing = dict.fromkeys(("value", "n", "low", "high", "reason", "reference"))
+    nothing = dict.fromkeys(("value", "n", "low", "high", "reason", "reference", "retain_only"))
+    nothing |= {"direction": "higher", "unit": "", "definition": "unlearnkit metrics show forget_quality"}
     assert found[before]["forget_quality"] == {**nothing, "reason": "no_reference"}
     assert {name: row for name, row in found[mrd].items() if "quality" in name} == {
         "forget_quality": {**nothing, "value": 0.333, "reference": uniform},
         f"forget_quality vs {before}": {
+            **nothing,
             "value": 0.222,
             "n": 8,
             "low": 0.2,
             "high": 0.3,
-            "reason": None,
             "reference": before,
         },
     }

@@ -32,7 +32,7 @@ from unlearnkit.attacks.paraphrase import Paraphrase
 from unlearnkit.attacks.quantize import Quantize
 from unlearnkit.attacks.relearn import Relearn
 from unlearnkit.attacks.sample import Sampling
-from unlearnkit.contracts import KINDS
+from unlearnkit.contracts import KINDS, Undefined
 from unlearnkit.metrics.choice import Choice
 from unlearnkit.metrics.compression import Zlib
 from unlearnkit.metrics.entailment import Entailment
@@ -46,6 +46,7 @@ from unlearnkit.metrics.min_k import MinKPlus
 from unlearnkit.metrics.model_utility import ModelUtility
 from unlearnkit.metrics.probability import Probability, ProbabilityAgainstOptions
 from unlearnkit.metrics.recall import ReCaLL
+from unlearnkit.metrics.recorded import Recorded
 from unlearnkit.metrics.repetition import Repetition
 from unlearnkit.metrics.rouge import Rouge
 from unlearnkit.metrics.similarity import Similarity
@@ -414,6 +415,14 @@ class TestSimilarity(Judged):
 class TestEntailment(Judged):
     plugin = Entailment
     kind_of_model = "BertForSequenceClassification"
+
+
+class TestRecorded(MetricContract):
+    plugin = Recorded
+
+    def test_one_value_a_sample(self) -> None:
+        values = self.measure(self.probe())
+        assert values == [Undefined("recorded")] * len(values)  # another program's: nothing is measured here
 
 
 class TestForgetQuality(AggregateContract):

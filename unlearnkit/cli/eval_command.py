@@ -87,7 +87,11 @@ def show_evaluation(screen: Output, found: EvalReport) -> None:
         for table in evaluation_tables(found):
             screen.console().print(table)
     else:
-        whole = found.json()
-        rows = [{"name": name, **row} for name, row in {**whole["metrics"], **whole["aggregates"]}.items()]
-        screen.data(whole, rows)
+        screen.data(found.json(), evaluation_rows(found))
     screen.say(f"{found.computed} samples measured, {found.from_store} from the store (run {found.run})")
+
+
+def evaluation_rows(found: EvalReport) -> list[dict[str, Any]]:
+    """One row for each number."""
+    whole = found.json()
+    return [{"name": name, **row} for name, row in {**whole["metrics"], **whole["aggregates"]}.items()]

@@ -31,13 +31,15 @@ COMMANDS = {
     "eval": "Measure what a model still knows, per sample.",
     "suites": "List or describe suites of evaluation: metrics, data, columns.",
     "attack": "Try to bring back what was forgotten, per sample.",
+    "import": "Read per-sample evaluation logs of other programs.",
     "report": "Show runs side by side, difficulty, and results by difficulty.",
     "analyze": "Say what difficulty predicts, and how it bends a comparison.",
     "split": "Write a data set as files by difficulty.",
-    "runs": "List, show or remove runs.",
+    "runs": "List, show, compare or remove runs.",
     "resume": "Go on with an interrupted run.",
+    "metrics": "Say what each number means.",
     "plugins": "List, describe or write plugins.",
-    "store": "Show or check the store.",
+    "store": "Show or check the store, or merge another one into it.",
     "doctor": "Check this installation and machine.",
 }
 """Each command with its line in the help; `unlearnkit.cli.<name>_command` holds it."""
@@ -217,5 +219,5 @@ def _described(error: BaseException) -> tuple[str, str, str | None, int]:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
     return any(a in ("--format=json", "--format=jsonl") or (a == "--format" and b.startswith("json")) for a, b in pairs)

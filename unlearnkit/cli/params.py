@@ -103,6 +103,19 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
+class ListsByDefault(click.Group):
+    """`plugins` and `plugins --format json` are `plugins list …`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named or ctx.resilient_parsing else ["list", *args])
+
+
+def paragraphs(text: str) -> list[str]:
+    """A docstring's paragraphs, free of its line breaks; what is indented stays as it is."""
+    return [part if part.startswith(" ") else " ".join(part.split()) for part in text.split("\n\n")]
+
+
 def key_values(flag: str, pairs: tuple[str, ...]) -> dict[str, str]:
     """`-o key=value` pairs as a dictionary.
 

@@ -10,6 +10,7 @@ import click
 
 from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
+from unlearnkit.cli.params import ListsByDefault, paragraphs
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import NotFound
 from unlearnkit.scaffold import kinds, write
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
 
 KIND = click.Choice(list(KINDS))
-
-
-class ListsByDefault(click.Group):
-    """`plugins` and `plugins --format json` are `plugins list …`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
-        return super().parse_args(ctx, args if named or ctx.resilient_parsing else ["list", *args])
 
 
 @click.group("plugins", cls=ListsByDefault)
@@ -72,7 +65,7 @@ def show(place: Workplace, screen: Output, name: str, kind: str | None) -> None:
     for k, about in found:
         source = f"source: {about.source}" if about.source else ""
         sampler = f"recommended sampler: {about.recommended_sampler}" if about.recommended_sampler else ""
-        for part in (f"{k} {name}: {about.summary}", *_paragraphs(about.details), source, sampler):
+        for part in (f"{k} {name}: {about.summary}", *paragraphs(about.details), source, sampler):
             if part:
                 screen.console().print(part + "\n")
         if about.options:
@@ -90,11 +83,6 @@ def _data(kind: str, name: str, about: Description) -> dict[str, Any]:
         "recommended_sampler": about.recommended_sampler,
         "options": [asdict(option) for option in about.options],
     }
-
-
-def _paragraphs(text: str) -> list[str]:
-    """A docstring's paragraphs, free of its line breaks; what is indented stays as it is."""
-    return [part if part.startswith(" ") else " ".join(part.split()) for part in text.split("\n\n")]
 
 
 def _unknown(place: Workplace, name: str) -> NotFound:

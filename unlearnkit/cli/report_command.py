@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ from unlearnkit.cli.common import follow_up, make_command
 from unlearnkit.cli.output import Output
 
 if TYPE_CHECKING:
+    from unlearnkit.report.asserted import Clause
     from unlearnkit.report.collect import Findings
     from unlearnkit.runs.workplace import Workplace
 
@@ -20,21 +22,55 @@ if TYPE_CHECKING:
 unlearnkit report
 unlearnkit report @last
 unlearnkit report 01JZ7Q 01JZ7R --format markdown
+unlearnkit report @last --assert 'forget_quality>0.05 and model_utility>0.6'
 """,
 )
 @click.argument("runs", nargs=-1, metavar="[RUN…]")
-def command(place: Workplace, screen: Output, runs: tuple[str, ...]) -> None:
+@click.option(
+    "--assert", "wanted", metavar="CONDITIONS",
+    help="What must hold of the named runs' evaluations, or of the newest: NAME>=NUMBER (or <=, >, <), with 'and'. "
+    "Names are those of `eval`. Exit code 4 where one does not hold, as what is undefined never does.",
+)  # fmt: skip
+def command(place: Workplace, screen: Output, runs: tuple[str, ...], wanted: str | None) -> int:
     """Evaluations side by side, difficulty, and results by easy, middle and hard third. From the store alone.
 
-    RUN may be a training run (its evaluations and its model's scores are shown), an evaluation or a score run.
+    RUN may be a training run (its evaluations and its model's scores are shown), an evaluation or a score run. Beside
+    each number stands what a model that never saw the forget set gets, where one was named as --reference.
     """
+    from unlearnkit.report.asserted import asserted
     from unlearnkit.report.collect import collect
+    from unlearnkit.runs.conditions import parse_all
 
+    conditions = [] if wanted is None else parse_all("--assert", wanted)
     found = collect(place, runs)
+    clauses = asserted(found.evaluated if runs else found.evaluated[-1:], conditions) if conditions else []
     if screen.tables:
         show_report(screen, found)
+        show_clauses(screen, clauses)
     else:
-        screen.data(found.json(), _rows(found))
+        told = {} if wanted is None else {"asserted": _told(wanted, clauses)}
+        screen.data({**found.json(), **told}, _rows(found))
+    missed = [clause for clause in clauses if not clause.met]
+    for clause in missed:
+        value = f"undefined ({clause.reason})" if clause.value is None else f"{clause.value:.4g}"
+        screen.say(f"missed: {clause.condition}: {value} ({clause.label}, run {clause.run})")
+    return MISSED if missed else 0
+
+
+MISSED = 4
+"""Exit code where a condition does not hold."""
+
+
+def _told(wanted: str, clauses: Sequence[Clause]) -> dict[str, Any]:
+    return {"text": wanted, "met": all(c.met for c in clauses), "clauses": [c.json() for c in clauses]}
+
+
+def show_clauses(screen: Output, clauses: Sequence[Clause]) -> None:
+    """Conditions with what they found, as a table."""
+    if clauses:
+        from unlearnkit.report.tables import clauses_table
+
+        screen.console().print(clauses_table(clauses))
 
 
 def show_report(screen: Output, found: Findings) -> None:
@@ -56,19 +92,12 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
     """One row for each figure of each evaluation."""
     rows = []
     for e in found.evaluated:
-        about = {"run": e.run.id, "label": e.label}
+        numbers = [(name, f, None) for name, f in e.figures.items()] + [(a.name, a, a.reference) for a in e.aggregates]
         rows += [
             {
-                **about, "metric": name, "value": f.value, "n": f.n, "low": f.low, "high": f.high, "reason": f.reason,
-                "reference": None,
+                "run": e.run.id, "label": e.label, "metric": name, "value": of.value, "n": of.n, "low": of.low,
+                "high": of.high, "reason": of.reason, "reference": reference, **found.about(e, name),
             }
-            for name, f in e.figures.items()
-        ]  # fmt: skip
-        rows += [
-            {
-                **about, "metric": a.name, "value": a.value, "n": a.n, "low": a.low, "high": a.high, "reason": a.reason,
-                "reference": a.reference,
-            }
-            for a in e.aggregates
+            for name, of, reference in numbers
         ]  # fmt: skip
     return rows

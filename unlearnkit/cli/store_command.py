@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group("store")
 def command() -> None:
-    """Show or check the store, or import another one."""
+    """Show or check the store, or merge another one into it."""
 
 
 @make_command("info", examples="unlearnkit store info --store lab.db")
@@ -56,7 +56,9 @@ def check(place: Workplace, screen: Output, full: bool) -> int:
 @click.argument("file")
 @click.option("--dry-run", is_flag=True, help="Only show what would be taken.")
 def import_file(place: Workplace, screen: Output, file: str, dry_run: bool) -> int:
-    """Take in what another store holds: models, data, draws, runs and their results. FILE is only read.
+    """Merge another store of unlearnkit into this one: models, data, draws, runs and their results. FILE is only read.
+
+    Evaluation logs of other programs are no stores: `unlearnkit import` reads those.
 
     What is in both stays as it is here. Draws that are in both must be equal to the bit; where they are not, nothing of
     their series is taken, and the exit code is 1."""

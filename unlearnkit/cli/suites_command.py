@@ -8,7 +8,7 @@ import click
 
 from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
-from unlearnkit.cli.plugins_command import ListsByDefault
+from unlearnkit.cli.params import ListsByDefault
 from unlearnkit.plugins.hooks import SUITE
 
 if TYPE_CHECKING:

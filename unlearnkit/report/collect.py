@@ -10,7 +10,16 @@ import numpy as np
 
 from unlearnkit.report.attacks import Attack, attack
 from unlearnkit.report.curve import Curve, curve
-from unlearnkit.runs.evaluate import Figure, figures_of, offered, suite_of
+from unlearnkit.runs.definitions import Meaning, meanings
+from unlearnkit.runs.evaluate import (
+    Figure,
+    aggregate_json,
+    figure_json,
+    figures_of,
+    meaning_json,
+    offered,
+    suite_of,
+)
 from unlearnkit.runs.scored import bins, scored, scorer_name
 from unlearnkit.store import records
 
@@ -28,6 +37,19 @@ class Evaluated:
     figures: Mapping[str, Figure]
     aggregates: Sequence[records.AggregateRow]
     """One for each evaluation that a number was held against, the newest first."""
+    meanings: Mapping[str, Meaning]
+    """Of figures and aggregates, by name."""
+
+    @property
+    def reference(self) -> str | None:
+        """The newest evaluation that a number was held against: of a model that never saw the forget set."""
+        return max((row.reference for row in self.aggregates if row.reference is not None), default=None)
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """Every number by its name; one that was held against several evaluations, against the newest."""
+        rows = {row.name: row.value for row in reversed(self.aggregates)}
+        return {name: figure.value for name, figure in self.figures.items()} | rows
 
 
 @dataclass(frozen=True)
@@ -65,8 +87,8 @@ class Third:
 @dataclass(frozen=True)
 class Findings:
     evaluated: Sequence[Evaluated]
-    references: Mapping[str, str]
-    """Labels of the evaluations that others were held against."""
+    references: Mapping[str, Evaluated]
+    """The evaluations that others were held against, by their run."""
     difficulty: Sequence[Difficulty]
     thirds: Sequence[Third]
     curves: Sequence[Curve] = ()
@@ -80,10 +102,8 @@ class Findings:
                     "run": e.run.id,
                     "label": e.label,
                     "model_run": e.writer.id if e.writer else None,
-                    "metrics": {
-                        n: {"value": f.value, "n": f.n, "low": f.low, "high": f.high} for n, f in e.figures.items()
-                    },
-                    "aggregates": _by_name(e.aggregates),
+                    "metrics": {name: {**figure_json(f), **self.about(e, name)} for name, f in e.figures.items()},
+                    "aggregates": self._by_name(e),
                 }
                 for e in self.evaluated
             ],
@@ -95,14 +115,21 @@ class Findings:
             "attacks": [a.json() for a in self.attacks],
         }
 
+    def about(self, e: Evaluated, name: str) -> dict[str, Any]:
+        """What a number means, and what it is of the model that never saw the forget set, None where there is none."""
+        reference = self.references.get(e.reference or "")
+        alone = None if reference is None else reference.values.get(name)
+        if reference is not None and any(row.name == name and row.reference for row in reference.aggregates):
+            alone = None  # it was held against yet another
+        return {**meaning_json(e.meanings, name), "retain_only": alone}
 
-def _by_name(rows: Sequence[records.AggregateRow]) -> dict[str, Any]:
-    """Aggregates as data: a name alone means the newest reference, the others' follow it."""
-    found: dict[str, Any] = {}
-    for row in rows:
-        key = f"{row.name} vs {row.reference}" if row.name in found else row.name
-        found[key] = {name: getattr(row, name) for name in ("value", "n", "low", "high", "reason", "reference")}
-    return found
+    def _by_name(self, e: Evaluated) -> dict[str, Any]:
+        """Aggregates as data: a name alone means the newest reference, the others' follow it."""
+        found: dict[str, Any] = {}
+        for row in e.aggregates:
+            key = f"{row.name} vs {row.reference}" if row.name in found else row.name
+            found[key] = {**aggregate_json(row), "reference": row.reference, **self.about(e, row.name)}
+        return found
 
 
 def collect(place: Workplace, refs: Sequence[str]) -> Findings:
@@ -122,7 +149,7 @@ def collect(place: Workplace, refs: Sequence[str]) -> Findings:
     held_against = {row.reference for e in evaluated for row in e.aggregates if row.reference is not None}
     return Findings(
         evaluated=evaluated,
-        references={run: _label(known[run], _writer(place, known[run])) for run in sorted(held_against)},
+        references={run: _evaluated(place, known[run], known) for run in sorted(held_against)},
         difficulty=[_difficulty(place, run) for run in scores],
         thirds=[third for e in evaluated for third in _thirds(place, e, every)],
         curves=[found for run in reversed(wanted) if (found := curve(place, run)) is not None],
@@ -158,6 +185,7 @@ def _evaluated(place: Workplace, run: records.Run, known: Collection[str]) -> Ev
         label=_label(run, writer),
         figures=figures_of(place, run.id, chosen, offered(place, chosen)),
         aggregates=_aggregates(place.reading().aggregates(run.id), known),
+        meanings=meanings(place, chosen),
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.report.attacks import attack_sheets
 from unlearnkit.report.curve import curve_sheet
 from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, significant, text
 from unlearnkit.text import shorten
@@ -15,7 +14,9 @@ if TYPE_CHECKING:
     from unlearnkit.contracts import Scorer
     from unlearnkit.demo.run import Exchange
     from unlearnkit.plugins.fields import OptionInfo
+    from unlearnkit.report.asserted import Clause
     from unlearnkit.report.collect import Evaluated, Findings, Third
+    from unlearnkit.runs.definitions import Definition
     from unlearnkit.runs.evaluate import EvalReport, Figure
     from unlearnkit.runs.score import ScoreReport
     from unlearnkit.runs.training import TrainingReport
@@ -45,6 +46,8 @@ REASONS = {
     "constant_score": "scores all equal",
     "constant_outcome": "samples all alike",
     "control_says_all": "length says all",
+    "not_evaluated": "not in this evaluation",
+    "recorded": "another program's number, which is not measured here",
 }
 """What the words that stand for a missing value mean."""
 
@@ -68,6 +71,25 @@ def options_table(options: Sequence[OptionInfo]) -> Sheet:
     sheet = Sheet("", fixed("option"), text("takes"), fixed("default"), text("meaning"))
     for option in options:
         sheet.add(option.name, option.type, "required" if option.required else str(option.default), option.help)
+    return sheet
+
+
+def metrics_table(found: Sequence[Definition]) -> Sheet:
+    """Metrics and aggregates, one a line."""
+    note = "which way is better after unlearning: on the forget set, and on what is to be kept"
+    columns = (fixed("name"), fixed("forget"), fixed("kept"), label("unit"), label("suites"))
+    sheet = Sheet("metrics and numbers over samples", *columns, note=note)
+    for d in found:
+        forget, kept = (d.better.get(split, d.better.get("", "")) for split in ("forget", "retain"))
+        sheet.add(d.name, forget, kept, d.unit, ", ".join(d.suites))
+    return sheet
+
+
+def facts_table(facts: Mapping[str, str]) -> Sheet:
+    """Facts by name."""
+    sheet = Sheet("", fixed(""), text(""))
+    for name, value in facts.items():
+        sheet.add(name, value)
     return sheet
 
 
@@ -162,7 +184,7 @@ def _term(value: float | None) -> str:
 def evaluation_tables(found: EvalReport) -> list[Sheet]:
     """Every metric with its interval, the aggregates, and what is missing, with why."""
     heads = fixed("metric"), text("value [95 % interval]"), number("n")
-    sheet = Sheet(f"{found.suite}: {found.model}", *heads, note="; ".join(_made(found)))
+    sheet = Sheet(f"{found.suite}: {found.model}", *heads, note="; ".join([*_made(found), DEFINED]))
     for name, f in found.metrics.items():
         sheet.add(name, _with_interval(f), str(f.n))
     sheets = [sheet, _aggregates(found.aggregates)] if found.aggregates else [sheet]
@@ -186,6 +208,10 @@ def _with_interval(f: Figure | AggregateRow) -> str:
     if f.value is None:
         return "–"
     return figure(f.value) if f.low is None else f"{figure(f.value)}  [{figure(f.low)}, {figure(f.high)}]"
+
+
+def _why(reason: str | None) -> str:
+    return f"– ({REASONS.get(reason or '', reason)})"
 
 
 def _aggregates(aggregates: Mapping[str, AggregateRow]) -> Sheet:
@@ -216,7 +242,7 @@ def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
     facts: dict[str, Any] = {
         "state": _state(run),
         "method": run.method,
-        "model": f"{model.source if model else '?'} ({run.model[:12]})",
+        "model": f"{model.source if model else run.summary.get('label', '?')} ({run.model[:12]})",
         **{role: _data(store, fingerprint) for role, fingerprint in run.datasets.items()},
         **run.config.get("options", {}),
         **({"sampler": run.config["sampler"]} if "sampler" in run.config else {}),
@@ -277,13 +303,16 @@ def report_tables(found: Findings) -> list[Sheet]:
     """Runs side by side, difficulty, and results by difficulty."""
     numbered = list(enumerate(found.evaluated, 1))
     sheets = [_evaluations(numbered)] if numbered else []
-    against = {**found.references, **{e.run.id: f"#{i}" for i, e in numbered}}
-    sheets += [_side_by_side(some, against) for some in _portions(numbered)]
+    against = {run: e.label for run, e in found.references.items()} | {e.run.id: f"#{i}" for i, e in numbered}
+    sheets += [_side_by_side(some, reference, against) for some, reference in _with_references(found, numbered)]
     if found.difficulty:
         sheets.append(_difficulty(found))
     for _, group in groupby(sorted(found.thirds, key=lambda t: t.score_run), key=lambda t: t.score_run):
         sheets += _by_thirds(numbered, list(group))
-    sheets += attack_sheets(found.attacks)
+    if found.attacks:
+        from unlearnkit.report.attacks import attack_sheets
+
+        sheets += attack_sheets(found.attacks)
     return sheets + [curve_sheet(c) for c in found.curves]
 
 
@@ -292,6 +321,34 @@ Numbered = tuple[int, "Evaluated"]
 
 def _portions(numbered: Sequence[Numbered]) -> list[Sequence[Numbered]]:
     return [numbered[i : i + SIDE_BY_SIDE] for i in range(0, len(numbered), SIDE_BY_SIDE)]
+
+
+def clauses_table(clauses: Sequence[Clause]) -> Sheet:
+    """Conditions and what was found."""
+    sheet = Sheet("asserted", fixed("condition"), text("value"), fixed("met"), label("model"), fixed("run"))
+    for c in clauses:
+        value = figure(c.value) if c.value is not None else _why(c.reason)
+        sheet.add(str(c.condition), value, "yes" if c.met else "NO", c.label, c.run)
+    return sheet
+
+
+def _with_references(
+    found: Findings, numbered: Sequence[Numbered]
+) -> Iterator[tuple[Sequence[Numbered], Evaluated | None]]:
+    """Evaluations that stand side by side, and the newest that any of them was held against, where that is elsewhere:
+    it needs a column too."""
+    start = 0
+    while start < len(numbered):
+        some = numbered[start : start + SIDE_BY_SIDE]
+        if len(some) == SIDE_BY_SIDE > 1 and _elsewhere(some):
+            some = some[:-1]
+        yield some, found.references.get(_elsewhere(some) or "")
+        start += len(some)
+
+
+def _elsewhere(some: Sequence[Numbered]) -> str | None:
+    shown = {e.run.id for _, e in some}
+    return max((e.reference for _, e in some if e.reference is not None and e.reference not in shown), default=None)
 
 
 def _evaluations(numbered: Sequence[Numbered]) -> Sheet:
@@ -305,29 +362,48 @@ def _evaluations(numbered: Sequence[Numbered]) -> Sheet:
 def _heads(numbered: Sequence[Numbered]) -> Iterator[Any]:
     """A column each: its number, then the label with each of its parts on a line."""
     for i, e in numbered:
-        yield number("\n".join([f"#{i}", *(shorten(part, NAME_WIDTH) for part in e.label.split(", "))]))
+        yield number(_head(f"#{i}", e))
 
 
-def _side_by_side(numbered: Sequence[Numbered], against: Mapping[str, str]) -> Sheet:
-    """Evaluations as columns. `against` names the evaluations that numbers were held against."""
-    sheet = Sheet("what is known", label(""), *_heads(numbered))
+def _head(name: str, e: Evaluated) -> str:
+    return "\n".join([name, *(shorten(part, NAME_WIDTH) for part in e.label.split(", "))])
+
+
+ARROWS = {"higher": "↑", "lower": "↓"}
+DEFINED = "definitions: unlearnkit metrics show NAME"
+READING = f"↑ ↓: better after unlearning; {DEFINED}"
+RETAIN_ONLY = "retain-only"
+
+
+def _side_by_side(numbered: Sequence[Numbered], reference: Evaluated | None, against: Mapping[str, str]) -> Sheet:
+    """Evaluations as columns, and one that they were held against. `against` names these."""
+    held = {e.reference for _, e in numbered}
+    heads = [number(_head(f"#{i}\n{RETAIN_ONLY}" if e.run.id in held else f"#{i}", e)) for i, e in numbered]
+    heads += [number(_head(RETAIN_ONLY, reference))] if reference else []
+    sheet = Sheet("what is known", label(""), fixed(""), *heads, note=READING)
     some = [e for _, e in numbered]
+    every = [*some, *filter(None, [reference])]
     names = dict.fromkeys(name for e in some for name in e.figures)
     for split, of_split in groupby(names, key=lambda name: name.partition(".")[0]):
-        sheet.add(f"{split} set", *("" for _ in some))
+        sheet.add(f"{split} set", "", *("" for _ in every))
         for name in of_split:
-            metric = name.partition(".")[2]
-            sheet.add(f"  {metric}", *(figure(e.figures[name].value) if name in e.figures else "" for e in some))
-    sheet.add("over samples", *("" for _ in some))
-    values = {(e.run.id, a.name, a.reference): a.value for e in some for a in e.aggregates}
-    compared = {name for _, name, reference in values if reference is not None}
-    for name, reference in dict.fromkeys(key[1:] for key in values):
-        if reference is None and name in compared:
+            cells = (figure(e.figures[name].value) if name in e.figures else "" for e in every)
+            sheet.add(f"  {name.partition('.')[2]}", _arrow(some, name), *cells)
+    sheet.add("over samples", "", *("" for _ in every))
+    values = {(e.run.id, a.name, a.reference): a.value for e in every for a in e.aggregates}
+    compared = {a.name for e in some for a in e.aggregates if a.reference is not None}
+    for name, held_against in dict.fromkeys((a.name, a.reference) for e in some for a in e.aggregates):
+        if held_against is None and name in compared:
             continue
-        versus = "" if reference is None else f" vs {shorten(against[reference], NAME_WIDTH)}"
-        keys = [(e.run.id, name, reference) for e in some]
-        sheet.add(f"  {name}{versus}", *(figure(values[key]) if key in values else "" for key in keys))
+        versus = "" if held_against is None else f" vs {shorten(against[held_against], NAME_WIDTH)}"
+        keys = [(e.run.id, name, held_against) for e in every]
+        cells = (figure(values[key]) if key in values else "" for key in keys)
+        sheet.add(f"  {name}{versus}", _arrow(some, name), *cells)
     return sheet
+
+
+def _arrow(some: Sequence[Evaluated], name: str) -> str:
+    return next((ARROWS.get(e.meanings[name].direction, "") for e in some if name in e.meanings), "")
 
 
 def _difficulty(found: Findings) -> Sheet:

@@ -54,6 +54,25 @@ class Condition:
         return value is not None and bool(_COMPARED[self.op](value, bound))
 
 
+_AND = re.compile(r"\s+and\s+")
+
+
+def parse_all(flag: str, text: str) -> list[Condition]:
+    """Conditions joined by `and`, from what was typed after `flag`; of values as they are, as there is no start.
+
+    Raises:
+        BadInput: code `condition`.
+    """
+    found = [parse(flag, part) for part in _AND.split(text.strip())]
+    if relative := next((condition for condition in found if condition.relative), None):
+        raise BadInput(
+            f'{flag} "{relative}": there is no start that a value could be so many times of',
+            hint="a number without the x",
+            code="condition",
+        )
+    return found
+
+
 def parse(flag: str, text: str) -> Condition:
     """A condition from what was typed after `flag`.
 

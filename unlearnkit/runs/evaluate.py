@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from unlearnkit.evaluating import Part
     from unlearnkit.models import ModelSource
+    from unlearnkit.runs.definitions import Meaning
 
 Metrics = Mapping[tuple[str, str], Metric]
 """By split and the name that their values stand under."""
@@ -68,6 +69,8 @@ class EvalReport:
     aggregates: Mapping[str, records.AggregateRow]
     made: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     missing: Sequence[Missing] = ()
+    meanings: Mapping[str, Meaning] = field(default_factory=dict)
+    """Of the numbers, by name."""
 
     @property
     def values(self) -> dict[str, float | None]:
@@ -83,15 +86,29 @@ class EvalReport:
             "computed": self.computed,
             "from_store": self.from_store,
             "metrics": {
-                name: {"value": f.value, "n": f.n, "low": f.low, "high": f.high} for name, f in self.metrics.items()
+                name: {**figure_json(f), **meaning_json(self.meanings, name)} for name, f in self.metrics.items()
             },
             "aggregates": {
-                name: {"value": a.value, "n": a.n, "low": a.low, "high": a.high, "reason": a.reason}
-                for name, a in self.aggregates.items()
+                name: {**aggregate_json(a), **meaning_json(self.meanings, name)} for name, a in self.aggregates.items()
             },
             "made": {split: dict(counts) for split, counts in self.made.items()},
             "missing": [{"name": m.name, "reason": m.reason} for m in self.missing],
         }
+
+
+def figure_json(figure: Figure) -> dict[str, Any]:
+    """A metric's figure as data."""
+    return {"value": figure.value, "n": figure.n, "low": figure.low, "high": figure.high}
+
+
+def aggregate_json(row: records.AggregateRow) -> dict[str, Any]:
+    """An aggregate as data."""
+    return {"value": row.value, "n": row.n, "low": row.low, "high": row.high, "reason": row.reason}
+
+
+def meaning_json(meanings: Mapping[str, Meaning], name: str) -> dict[str, str]:
+    """What a number means as data: nothing where its plugin is not there any more."""
+    return meanings[name].json() if name in meanings else {}
 
 
 def evaluate(
@@ -383,18 +400,28 @@ def run_task(
 
 def report_of(place: Workplace, task: EvalTask, run: str, label: str, computed: int = 0) -> EvalReport:
     """A complete evaluation as a report."""
+    from unlearnkit.runs.definitions import meanings
+
     figures = figures_of(place, run, task.suite, task.metrics)
     aggregates = combine(place, run, task.suite, task.metrics, task.against)
     sets = task.inputs.sets
     total = sum(len(chosen.samples) for chosen in sets.values())
     made = {split: chosen.made for split, chosen in sets.items() if any(chosen.made.values())}
     absent = [split for split in place.suite(task.suite.name).splits if split not in sets]
-    missing = [Missing(split, "no_data") for split in absent]
-    missing += [Missing(name, f.reason or "undefined") for name, f in figures.items() if f.value is None]
-    missing += [Missing(name, a.reason or "undefined") for name, a in aggregates.items() if a.value is None]
+    missing = lacking(figures, aggregates, absent)
     return EvalReport(
-        run, label, task.suite.name, computed, total - computed, figures, aggregates, made, missing
+        run, label, task.suite.name, computed, total - computed, figures, aggregates, made, missing,
+        meanings(place, task.suite),
     )  # fmt: skip
+
+
+def lacking(
+    figures: Mapping[str, Figure], aggregates: Mapping[str, records.AggregateRow], absent: Iterable[str] = ()
+) -> list[Missing]:
+    """What an evaluation lacks: splits that were `absent`, and numbers that are undefined."""
+    numbers: dict[str, Figure | records.AggregateRow] = {**figures, **aggregates}
+    missing = [Missing(split, "no_data") for split in absent]
+    return missing + [Missing(name, of.reason or "undefined") for name, of in numbers.items() if of.value is None]
 
 
 def run_source(place: Workplace, model: str) -> str:
@@ -424,12 +451,31 @@ def reference_run(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
     """
     run = place.reading().run(ref)
     found = _fitting(place, run, inputs)
-    if found is not None:
-        return found
-    label = ", ".join(chosen.label for split, chosen in inputs.sets.items() if to_be_forgotten(split))
+    if found is None:
+        raise _no_reference(run, inputs.sets, ", with the same wrong answers and template")
+    if is_imported(found):
+        place.progress.warn(f"reference {found.id} was imported: whether its template was the same is not known")
+    return found
+
+
+def reference_for(place: Workplace, ref: str, sets: Mapping[str, SampleSet]) -> records.Run:
+    """The evaluation to hold one against that was imported: of the same samples, however they were asked.
+
+    Raises:
+        UnlearnkitError: code `reference`, where it is not complete, or not of these samples.
+    """
+    run = place.reading().run(ref)
+    found = _evaluation(place, run, sets, lambda e: _same_samples(place, e, sets))
+    if found is None:
+        raise _no_reference(run, sets, "")
+    return found
+
+
+def _no_reference(run: records.Run, sets: Mapping[str, SampleSet], more: str) -> UnlearnkitError:
+    label = ", ".join(chosen.label for split, chosen in sets.items() if to_be_forgotten(split))
     why = "is another evaluation" if run.kind == "eval" else "has no evaluation"
-    raise UnlearnkitError(
-        f"run {run.id} {why}: needed is a complete one on {label}, with the same wrong answers and template",
+    return UnlearnkitError(
+        f"run {run.id} {why}: needed is a complete one on {label}{more}",
         hint=f"unlearnkit eval MODEL --forget {label} …",
         code="reference",
     )
@@ -441,7 +487,7 @@ def known_reference(place: Workplace, ref: str, inputs: Inputs) -> str | None:
     Raises:
         UnlearnkitError: what `reference_run` finds wrong with an evaluation.
     """
-    _check_forgets(inputs)
+    _check_forgets(inputs.sets)
     if is_model(ref) and not ref.startswith("run:"):
         return None
     run = place.reading().run(ref.removeprefix("run:"))
@@ -458,9 +504,35 @@ def is_model(name: str) -> bool:
 
 def _fitting(place: Workplace, run: records.Run, inputs: Inputs) -> records.Run | None:
     """A complete evaluation that a run is, or that the model of a run has, of what is to be forgotten here."""
-    _check_forgets(inputs)
+
+    def fits(e: records.Run) -> bool:
+        return _same_samples(place, e, inputs.sets) if is_imported(e) else _same_asked(e, inputs)
+
+    return _evaluation(place, run, inputs.sets, fits)
+
+
+def _evaluation(
+    place: Workplace, run: records.Run, sets: Mapping[str, SampleSet], fits: Callable[[records.Run], bool]
+) -> records.Run | None:
+    """A complete evaluation that fits, which a run is or which the model of a run has."""
+    _check_forgets(sets)
     evals = [run] if run.kind == "eval" else place.reading().runs(kind="eval", model=run.summary.get("model", ""))
-    return next((e for e in evals if e.state == "complete" and _same_asked(e, inputs)), None)
+    return next((e for e in evals if e.state == "complete" and fits(e)), None)
+
+
+def is_imported(run: records.Run) -> bool:
+    """Whether an evaluation is another program's."""
+    return "imported" in run.config
+
+
+def _same_samples(place: Workplace, run: records.Run, sets: Mapping[str, SampleSet]) -> bool:
+    """Whether an evaluation is of the same samples of all that is to be forgotten, in any order."""
+    return all(
+        {row.sample for row in place.reading().rows(run.datasets.get(split, ""))} - {None}
+        == {sample.id for sample in chosen.samples}
+        for split, chosen in sets.items()
+        if to_be_forgotten(split)
+    )
 
 
 def _same_asked(run: records.Run, inputs: Inputs) -> bool:
@@ -470,8 +542,8 @@ def _same_asked(run: records.Run, inputs: Inputs) -> bool:
     return all(theirs.get(split, None if to_be_forgotten(split) else said) == said for split, said in mine.items())
 
 
-def _check_forgets(inputs: Inputs) -> None:
-    if not any(to_be_forgotten(split) for split in inputs.sets):
+def _check_forgets(sets: Mapping[str, SampleSet]) -> None:
+    if not any(map(to_be_forgotten, sets)):
         raise BadInput("--reference is for the forget set", hint="--forget DATA", code="reference")
 
 

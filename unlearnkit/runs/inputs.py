@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -99,17 +99,26 @@ class Inputs:
         source = self.model
         place.store.put_model(records.Model(source.fingerprint, source.label, source.architecture, source.parameters))
         for role, chosen in self.sets.items():
-            tokens: list[int | None] = [e.tokens for e in self.encoded.get(role, ())] or [None] * len(chosen.samples)
-            rows = [_row(s, n, place.settings.store_text) for s, n in zip(chosen.samples, tokens, strict=True)]
-            rows += [records.Row(position, None, status=reason) for position, reason in chosen.skipped.items()]
-            place.store.put_dataset(
-                records.Dataset(chosen.fingerprint, chosen.label, len(chosen.samples)),
-                sorted(rows, key=lambda row: row.position),
-            )
+            record_set(place, chosen, [e.tokens for e in self.encoded.get(role, ())])
+
+
+def record_set(place: Workplace, chosen: SampleSet, tokens: Sequence[int] = ()) -> None:
+    """Put a data set into the store, with each sample's label tokens where they are known; what is there of a set is
+    not forgotten where they are not."""
+    store = place.store
+    if not tokens and store.dataset(chosen.fingerprint) is not None:
+        return
+    known: Sequence[int | None] = tokens or [None] * len(chosen.samples)
+    rows = [_row(s, n, place.settings.store_text) for s, n in zip(chosen.samples, known, strict=True)]
+    rows += [records.Row(position, None, status=reason) for position, reason in chosen.skipped.items()]
+    store.put_dataset(
+        records.Dataset(chosen.fingerprint, chosen.label, len(chosen.samples)),
+        sorted(rows, key=lambda row: row.position),
+    )
 
 
 def _row(sample: Sample, tokens: int | None, with_text: bool) -> records.Row:
-    texts = {"prompt": sample.prompt, "answer": sample.answer} if with_text else {}
+    texts = {"prompt": sample.prompt, "answer": sample.answer} if with_text and sample.answer else {}
     return records.Row(sample.position, sample.id, tokens, **texts)
 
 
@@ -198,7 +207,8 @@ def request(place: Workplace, **parts: Any) -> dict[str, Any]:
     settings = {"tofu_dir": place.settings.tofu_dir, "store_text": place.settings.store_text or None}
     kept = {key: absolute(str(v)) if isinstance(v, Path) else v for key, v in settings.items() if v is not None}
     plain = {key: _plain(value) for key, value in parts.items() if value is not None}
-    return {**plain, "model": lasting(place, parts["model"]), "settings": kept}
+    named = {"model": lasting(place, parts["model"])} if "model" in parts else {}
+    return {**plain, **named, "settings": kept}
 
 
 def lasting(place: Workplace, source: str) -> str:

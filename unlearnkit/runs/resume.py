@@ -13,6 +13,7 @@ from unlearnkit.runs.attack import AttackReport, attack
 from unlearnkit.runs.evaluate import EvalReport, evaluate
 from unlearnkit.runs.finetune import finetune
 from unlearnkit.runs.identity import check_environment, environment
+from unlearnkit.runs.imported import import_logs
 from unlearnkit.runs.score import ScoreReport, score
 from unlearnkit.runs.training import Schedule, TrainingReport
 from unlearnkit.runs.unlearn import unlearn
@@ -62,6 +63,8 @@ def _again(place: Workplace, kind: str, asked: dict[str, Any]) -> Report:
         return finetune(place, data=data, schedule=Schedule(**asked.pop("schedule")), **asked)
     if kind == "attack":
         return attack(place, data=_specs(asked.pop("data")), **asked)
+    if "files" in asked:
+        return import_logs(place, asked.pop("files"), data=_specs(asked.pop("data")), **asked)[0].report
     return evaluate(place, data=_specs(asked.pop("data")), **asked)
 
 

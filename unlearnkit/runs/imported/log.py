@@ -1,0 +1,69 @@
+"""What a log says, whoever wrote it: rows by split, with their texts, values and losses as far as it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from unlearnkit.runs.imported.files import Value
+from unlearnkit.suites import Use
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean NLLs of a sample's texts, nats per label token."""
+
+    answer: Value | None = None
+    paraphrases: tuple[Value, ...] = ()
+    wrong: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample in a log. `index` is its row in the data that were evaluated; `prompt` may still have the template
+    around the question. `values` are by the names of metrics; what the log lacks is absent."""
+
+    index: int
+    prompt: str | None = None
+    answer: str | None = None
+    generation: str | None = None
+    values: Mapping[str, Value] = field(default_factory=dict)
+    losses: Losses = Losses()
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log as a whole.
+
+    `form` is the program whose it is, `suite` what it measured, by our name. `uses` are metrics that our suite does not
+    have, by the name of their values; `claims` what the log itself gives as figures ("split.metric")."""
+
+    form: str
+    suite: str
+    splits: Mapping[str, Sequence[Row]]
+    uses: Sequence[Use] = ()
+    claims: Mapping[str, Value] = field(default_factory=dict)
+
+
+ROUGES = (Use("rouge1", "rouge", {"variant": "rouge1"}), Use("rouge_f1", "rouge", {"score": "f1"}))
+"""Variants that logs have beside ROUGE-L recall."""
+
+TURNS = (
+    ("[INST] ", "[/INST]"),  # Llama 2
+    ("user\n\n", "assistant"),  # Llama 3, its special tokens left out
+    ("user\n", "assistant"),  # ChatML likewise
+    ("Question: ", "Answer:"),
+    ("Question: ", ""),
+)
+"""What stands before and behind a question where a log has it in its template."""
+
+
+def question_of(prompt: str) -> str:
+    """The question within a prompt: the last turn of a template that is known, else the prompt as it is."""
+    whole = prompt.strip()
+    for before, behind in TURNS:
+        if whole.endswith(behind):
+            start = whole.rfind(before, 0, len(whole) - len(behind))
+            if start >= 0:
+                return whole[start + len(before) : len(whole) - len(behind)].strip()
+    return whole
