@@ -30,7 +30,7 @@ def test_one_is_told_in_full(cli: Cli):
     assert found["needs"] == ["answer", "paraphrases", "wrong"]
     assert set(found["suites"]["tofu"]) == {"forget", "retain", "real_authors", "world_facts"}
     shown = " ".join(cli("metrics", "show", "truth_ratio").out.split())
-    assert "r = exp(−mean_j NLL(wrong_j)) / exp(−NLL(paraphrase))" in shown
+    assert f"metric truth_ratio: {' '.join(TruthRatio.__doc__.split())[:200]}" in shown
     assert "2401.06121" in shown
 
 
