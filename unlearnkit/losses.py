@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import DynamicCache
 
-ROWS = 8
-"""Label tokens whose logits are held in float64 at a time: few enough to stay in a processor's cache."""
+ROWS = {"cpu": 4}
+"""Label tokens whose logits are held in float64 at a time, by device: few enough to stay in a processor's cache."""
+MANY = 1024
+"""The same where it is not caches that count."""
 
 
 def label_scores(
@@ -148,11 +150,22 @@ class _Found(Exception):  # noqa: N818 - it ends a pass that has gone far enough
 def _precisely(logits: Tensor, targets: Tensor) -> Tensor:
     """log p_y = -log(1 + Σ_{j≠y} exp(z_j - z_y)) in float64, [n]; the 1 is added last, so nothing cancels."""
     found = []
-    for start in range(0, len(logits), ROWS):
-        rows, labels = logits[start : start + ROWS].double(), targets[start : start + ROWS].unsqueeze(-1)
-        others = rows.scatter(-1, labels, -torch.inf).logsumexp(-1) - rows.gather(-1, labels).squeeze(-1)
+    for start, values in in_float64(logits):
+        labels = targets[start : start + len(values)].unsqueeze(-1)
+        highest = values.detach().amax(-1, keepdim=True)
+        own = logits[start : start + len(values)].gather(-1, labels).double()
+        # The label's own part is left out of the sum before it could round the others away.
+        rest = values.sub_(highest).scatter_(-1, labels, -torch.inf).exp_().sum(-1)
+        others = rest.log() + (highest - own).squeeze(-1)
         found.append(-torch.logaddexp(torch.zeros_like(others), others))
     return torch.cat(found)
+
+
+def in_float64(logits: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Some rows of [n, V] after the other, [m, V] each, in memory of their own, and where they start."""
+    size = ROWS.get(logits.device.type, MANY)
+    for start in range(0, max(len(logits), 1), size):
+        yield start, logits[start : start + size].to(torch.float64, copy=True)
 
 
 def _label_logits(model: nn.Module, batch: Batch, labelled: Tensor, past: DynamicCache | None) -> Tensor:
@@ -162,9 +175,8 @@ def _label_logits(model: nn.Module, batch: Batch, labelled: Tensor, past: Dynami
         done = past.get_seq_length()
         labelled = labelled[:, done:]
         inputs |= {"input_ids": batch.ids[:, done:], "past_key_values": past, "use_cache": True}
-        if (
-            "position_ids" in inspect.signature(type(model).forward).parameters
-        ):  # what is done may be padded on the left
+        if "position_ids" in inspect.signature(type(model).forward).parameters:
+            # What is done may be padded on the left.
             inputs["position_ids"] = (batch.mask.cumsum(-1) - 1).clamp_min(0)[:, done:]
     keeps = _keeps(type(model).forward)
     if keeps == "any":

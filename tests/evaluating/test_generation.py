@@ -9,14 +9,16 @@ import pytest
 import torch
 from architectures import MODELS
 
+from unlearnkit.data.encode import Encoded
 from unlearnkit.evaluating.generation import continuations
+from unlearnkit.evaluating.texts import BEGINNINGS, WORTH, Reader
 
 END = 63
 
 
-def prompts(n: int = 6) -> list[list[int]]:
+def prompts(n: int = 12) -> list[list[int]]:
     rng = np.random.default_rng(1)
-    return [rng.integers(1, 60, rng.integers(1, 12)).tolist() for _ in range(n)]
+    return [rng.integers(1, 60, rng.integers(1, 24)).tolist() for _ in range(n)]
 
 
 def alone(model: Any, prompt: list[int], limit: int, end: int) -> list[int]:
@@ -54,6 +56,7 @@ def test_what_has_ended_is_not_read_any_more(monkeypatch: pytest.MonkeyPatch):
 
     watched.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
     monkeypatch.setattr(type(model), "forward", watched)
+    n = len(texts) - 1
     ends = {row: row + 1 for row in range(len(texts))}  # prompt 0 says one token, prompt 1 two, …
     turn = iter(range(100))
 
@@ -63,7 +66,22 @@ def test_what_has_ended_is_not_read_any_more(monkeypatch: pytest.MonkeyPatch):
 
     found = continuations(model, texts, limit=50, end=END, pad=0, choose=choose)
     assert [len(tokens) for tokens in found] == list(ends.values())
-    assert rows == [6, 6, 5, 4, 3, 2, 1]
+    assert rows == [n + 1, *range(n + 1, 0, -1)]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "opt"])
+def test_a_prompt_that_was_run_for_its_answers_is_gone_on_from(name: str):
+    model = MODELS[name]()
+    texts = [text for text in prompts() if len(text) > WORTH]
+    groups = [[Encoded((*text, a), len(text)) for a in (1, 2)] for text in texts]
+    reader = Reader(model, 0, batch_size=4)
+    scores = reader.read(groups)
+    assert reader.begun is not None and sorted(reader.begun.of) == list(range(len(texts)))
+    said = continuations(model, texts, limit=10, end=END, pad=0, begun=reader.begun)
+    assert said == [alone(model, text, 10, END) for text in texts]
+    reader.batch_size = 1
+    assert len(texts) > BEGINNINGS and reader.read(groups) is not scores
+    assert reader.begun is None, "they were run in more than one pass"
 
 
 def test_the_models_own_context_ends_it():

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from unlearnkit.evaluating.texts import Begun
+
 
 def likeliest(logits: Tensor, rows: Sequence[int]) -> Tensor:
     """Greedy decoding."""
@@ -32,12 +34,14 @@ def continuations(
     end: int | None,
     pad: int,
     choose: Choice = likeliest,
+    begun: Begun | None = None,
 ) -> list[list[int]]:
     """The tokens that a model goes on with behind each of some token sequences, without the end token.
 
     Args:
         limit: how many at most; fewer where the model's context ends before.
         choose: picks each next token.
+        begun: all but the last token of every text, if that was run already. It is added to.
     """
     said: list[list[int]] = [[] for _ in texts]
     rows = [i for i, text in enumerate(texts) if text]  # plain text has no prompt to go on from
@@ -46,9 +50,14 @@ def continuations(
     takes = signature(type(model).forward).parameters
     room = _room(model)
     device = next(model.parameters()).device
-    begun = [Encoded(tuple(text), len(text)) for text in texts]
-    fed, mask = prompts(begun, rows, pad=pad, device=device)
     state: Any = None
+    if begun is None:
+        whole = [Encoded(tuple(text), len(text)) for text in texts]
+        fed, mask = prompts(whole, rows, pad=pad, device=device)
+    else:
+        rows, state = list(begun.of), begun.past
+        fed = torch.tensor([[texts[row][-1]] for row in rows], device=device)
+        mask = torch.cat([begun.mask, torch.ones_like(fed)], 1)
     while rows:
         more: dict[str, Any] = {}
         if "position_ids" in takes:

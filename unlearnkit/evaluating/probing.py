@@ -12,7 +12,7 @@ from unlearnkit.contracts import Choice, Need, Probe, Sample, TokenScores
 from unlearnkit.data.collate import collate
 from unlearnkit.data.encode import Encoded, Template, encode
 from unlearnkit.evaluating.generation import caches, continuations, likeliest
-from unlearnkit.evaluating.texts import Reader
+from unlearnkit.evaluating.texts import Begun, Reader
 from unlearnkit.losses import label_scores
 
 if TYPE_CHECKING:
@@ -63,12 +63,15 @@ class Evaluator:
         """
         answers = self.encoded(samples, template)
         told = self._told(samples, answers, needs, template)
+        begun = self._begun(answers) if told else None
         return Probe(
             samples=samples,
             answer=[texts[0] for texts in told["answer"]] if "answer" in told else None,
             paraphrases=told.get("paraphrases"),
             wrong=told.get("wrong"),
-            generation=self.generate(answers, max_new_tokens, choose=choose) if "generation" in needs else None,
+            generation=self.generate(answers, max_new_tokens, choose=choose, begun=begun)
+            if "generation" in needs
+            else None,
             prefixed=self._prefixed(answers, self.encoded(before, template)) if "prefixed" in needs else None,
             gradient=[self._gradient(answer) for answer in answers] if "gradient" in needs else None,
         )
@@ -105,13 +108,24 @@ class Evaluator:
                 told[kind].append([next(rest) for _ in range(n)])
         return told
 
-    def generate(self, texts: Sequence[Encoded], max_new_tokens: int, *, choose: Choice = likeliest) -> list[str]:
+    def _begun(self, texts: Sequence[Encoded]) -> Begun | None:
+        """What was just run of the texts' prompts, where that is all but the last token of each."""
+        begun = self._reader.begun
+        if begun is None or sorted(begun.of) != list(range(len(texts))):
+            return None
+        whole = all(int(n) == len(texts[i].prompt) - 1 for n, i in zip(begun.mask.sum(1), begun.of, strict=True))
+        return begun if whole else None
+
+    def generate(
+        self, texts: Sequence[Encoded], max_new_tokens: int, *, choose: Choice = likeliest, begun: Begun | None = None
+    ) -> list[str]:
         """What the model says to the texts' prompts, up to the end token; greedily, or as `choose` picks."""
         asked = [text.prompt for text in texts]
         if caches(self.model):
             said = continuations(
-                self.model, asked, limit=max_new_tokens, end=self.tokenizer.eos_token_id, pad=self._pad, choose=choose
-            )
+                self.model, asked, limit=max_new_tokens, end=self.tokenizer.eos_token_id, pad=self._pad,
+                choose=choose, begun=begun,
+            )  # fmt: skip
         else:
             said = [self._alone(row, prompt, max_new_tokens, choose) for row, prompt in enumerate(asked)]
         return [text.strip() for text in self.tokenizer.batch_decode(said, skip_special_tokens=True)]

@@ -18,7 +18,7 @@ import torch
 from unlearnkit.contracts import Batch, LabelLogits, TokenScores
 from unlearnkit.data.collate import collate, plan, prompts
 from unlearnkit.data.encode import Encoded
-from unlearnkit.losses import ROWS, label_logits, token_logprobs
+from unlearnkit.losses import in_float64, label_logits, token_logprobs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,21 +30,37 @@ AGREES = 1e-3
 """Nats by which log-probabilities may differ from the plain pass: far above rounding, far below a wrong position."""
 TRIAL = 2
 """Samples that both ways are tried on, so that one is padded."""
+BEGINNINGS = 4
+"""Times as many beginnings as texts go through at once: they are short, and end before the head."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Beginnings that were run: those of the groups `of`, ids and mask [B, P], padded on the left, and what the model
+    keeps of them."""
+
+    of: Sequence[int]
+    ids: Tensor
+    mask: Tensor
+    past: DynamicCache
 
 
 @dataclass
 class Reader:
-    """Reads texts with one model, at most `batch_size` in a pass."""
+    """Reads texts with one model, at most `batch_size` in a pass. `begun` are the beginnings that were run for the last
+    ones, where one pass did for all."""
 
     model: PreTrainedModel
     pad: int
     batch_size: int
     _shares: bool | None = field(default=None, repr=False)
     """Whether the model gives the same with a shared beginning; None until that was tried."""
+    begun: Begun | None = field(default=None, init=False, repr=False)
 
     @torch.inference_mode()
     def read(self, groups: Sequence[Sequence[Encoded]], *, vocabulary: bool = False) -> list[list[TokenScores]]:
         """What the model says of each text, group by group; a group's texts are those that may begin alike."""
+        self.begun = None
         heads = [beginning(group) for group in groups]
         shared = [i for i, head in enumerate(heads) if len(groups[i]) > 1 and head >= WORTH]
         if shared and not self._sharing(groups, heads, shared[:TRIAL]):
@@ -56,10 +72,13 @@ class Reader:
         for i in alone:
             found[i] = [next(scores) for _ in groups[i]]
         shared.sort(key=lambda i: (heads[i], i))
-        for start in range(0, len(shared), self.batch_size):
-            some = shared[start : start + self.batch_size]
-            read = self._behind([groups[i] for i in some], [heads[i] for i in some], vocabulary)
-            found.update(zip(some, read, strict=True))
+        many = BEGINNINGS * self.batch_size
+        for start in range(0, len(shared), many):
+            begun = self._begin(groups, heads, shared[start : start + many])
+            found.update(zip(begun.of, self._behind(groups, heads, begun, vocabulary), strict=True))
+            self.begun = begun
+        if len(shared) > many:
+            self.begun = None
         return [found[i] for i in range(len(groups))]
 
     @property
@@ -76,7 +95,8 @@ class Reader:
         if "past_key_values" not in signature(type(self.model).forward).parameters:
             return False
         try:
-            shared = [text for group in self._behind(groups, heads, vocabulary=False) for text in group]
+            begun = self._begin(groups, heads, range(len(groups)))
+            shared = [text for group in self._behind(groups, heads, begun, vocabulary=False) for text in group]
         except _NoCache:
             return False
         plain = self._plainly([text for group in groups for text in group], vocabulary=False)
@@ -92,27 +112,32 @@ class Reader:
             found.update(zip(rows, token_scores(label_logits(self.model, batch), vocabulary), strict=True))
         return [found[row] for row in range(len(texts))]
 
-    def _behind(
-        self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], vocabulary: bool
-    ) -> list[list[TokenScores]]:
-        """The same for texts of groups whose first `heads` tokens are run once a group."""
-        begun = [Encoded(group[0].ids[:head], head) for group, head in zip(groups, heads, strict=True)]
+    def _begin(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], of: Sequence[int]) -> Begun:
+        """Run the first `heads` tokens of some groups."""
+        begun = [Encoded(groups[i][0].ids[: heads[i]], heads[i]) for i in of]
         ids, mask = prompts(begun, range(len(begun)), pad=self.pad, device=self._device)
-        past = keys_and_values(self.model, ids, mask)
-        of = [i for i, group in enumerate(groups) for _ in group]
+        return Begun(of, ids, mask, keys_and_values(self.model, ids, mask))
+
+    def _behind(
+        self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], begun: Begun, vocabulary: bool
+    ) -> list[list[TokenScores]]:
+        """What the model says of the texts of groups that were begun."""
+        place = [row for row, i in enumerate(begun.of) for _ in groups[i]]
         rest = [
-            replace(text, ids=text.ids[head:], labels_from=max(text.labels_from, 1) - head)
-            for group, head in zip(groups, heads, strict=True)
-            for text in group
+            replace(text, ids=text.ids[heads[i] :], labels_from=max(text.labels_from, 1) - heads[i])
+            for i in begun.of
+            for text in groups[i]
         ]
         found: dict[int, TokenScores] = {}
         for rows in plan(rest, self.batch_size):
-            chosen = torch.tensor([of[row] for row in rows], device=self._device)
-            batch = behind(ids[chosen], mask[chosen], collate(rest, rows, pad=self.pad, device=self._device))
-            logits = label_logits(self.model, batch, past=picked(past, chosen))
+            chosen = torch.tensor([place[row] for row in rows], device=self._device)
+            own = collate(rest, rows, pad=self.pad, device=self._device)
+            logits = label_logits(
+                self.model, behind(begun.ids[chosen], begun.mask[chosen], own), past=picked(begun.past, chosen)
+            )
             found.update(zip(rows, token_scores(logits, vocabulary), strict=True))
         scores = iter(found[row] for row in range(len(rest)))
-        return [[next(scores) for _ in group] for group in groups]
+        return [[next(scores) for _ in groups[i]] for i in begun.of]
 
 
 class _NoCache(Exception):  # noqa: N818 - a model of another kind, not an error
@@ -176,8 +201,8 @@ def token_scores(logits: LabelLogits, vocabulary: bool) -> Iterator[TokenScores]
 def _over_vocabulary(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Entropy of each distribution, and the standard deviation of log p under p; [n] each, float64, from [n, V]."""
     found = []
-    for start in range(0, len(logits), ROWS):
-        log_p = logits[start : start + ROWS].double().log_softmax(-1)
+    for _, rows in in_float64(logits):
+        log_p = rows.log_softmax(-1)
         p = log_p.exp()
         held = torch.where(p > 0, log_p, 0)  # what has no probability has no part in either
         mean = (p * held).sum(-1, keepdim=True)

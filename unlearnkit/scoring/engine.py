@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from unlearnkit.scoring.work import Work
     from unlearnkit.store import Store
 
-VERSION = 3
+VERSION = 4
 """Changes when the same scorer on the same bench would give other bits."""
 
 
