@@ -124,6 +124,30 @@ def test_unlearn_and_eval(cli: Cli, files: Files):
     assert cli("eval", made["run"], *words).json == {**found, "computed": 0, "from_store": 20}
 
 
+def test_attack(cli: Cli, files: Files):
+    words = ["--forget", files.forget, "-o", "k=2", "-o", "steps=2", "-o", "every=2", "--max-new-tokens", 4]
+    found = cli("attack", "relearn", files.model, *words, "--reference", files.model, "--format", "json").json
+    assert keys(found) == {
+        "run", "attack", "model", "options", "reference", "computed", "from_store", "outcomes", "curve",
+    }  # fmt: skip
+    assert (found["attack"], found["options"]["k"], found["reference"]) == ("relearn", 2, found["run"])
+    assert [(o["metric"], o["samples"], o["n"]) for o in found["outcomes"]] == [
+        (metric, samples, n) for metric in ("probability", "rouge") for samples, n in (("others", 6), ("shown", 2))
+    ]
+    for outcome in found["outcomes"]:
+        assert keys(outcome) == {
+            "metric", "samples", "n", "before", "under", "rise", "rise_low", "rise_high", "returned", "reference",
+            "reference_before", "reference_under", "beyond", "excess", "excess_low", "excess_high",
+        }  # fmt: skip
+        assert outcome["rise_low"] <= outcome["rise"] <= outcome["rise_high"]
+        assert (outcome["beyond"], outcome["excess"]) == (0, 0), "held against itself"
+    assert {point["condition"] for point in found["curve"]} == {"before", "step-2"}
+    assert all(keys(point) == {"condition", "metric", "samples", "n", "value"} for point in found["curve"])
+    (attack,) = cli("report", "--format", "json").json["attacks"]
+    assert keys(attack) == {"run", "attack", "label", "outcomes", "curve"}
+    assert attack["outcomes"] == found["outcomes"] and attack["curve"] == found["curve"]
+
+
 @pytest.fixture
 def quick_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo with two people and two steps."""

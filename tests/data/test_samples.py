@@ -116,6 +116,12 @@ def test_other_answers_are_one_text_or_many():
     assert (none.paraphrases, none.wrong) == ((), ())
 
 
+def test_other_wordings_of_a_question_are_one_text_or_many():
+    found = load([pair("q", "a", paraphrased_question="p"), pair("q", "b", paraphrased_question=["p", "r"])]).samples
+    assert [sample.questions for sample in found] == [("p",), ("p", "r")]
+    assert load([pair("q", "a")]).samples[0].id == found[0].id, "a sample is its question and answer"
+
+
 # ------------------------------------------------------------------------------------------------------------ bad rows
 
 BAD = [
@@ -130,6 +136,7 @@ BAD = [
     (pair("q", " \n"), "no-target", '"answer" is empty'),
     (pair("q", "a\0"), "encoding", '"answer" has a NUL character'),
     (pair("q", "a", perturbed_answer=["x", 3]), "type", '"perturbed_answer" is neither a text nor a list of texts'),
+    (pair("q", "a", paraphrased_question=3), "type", '"paraphrased_question" is neither a text nor a list of texts'),
     (pair("q", "a", paraphrased_answer=" "), "type", '"paraphrased_answer" is neither a text nor a list of texts'),
 ]
 

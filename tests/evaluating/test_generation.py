@@ -10,6 +10,7 @@ import torch
 from architectures import MODELS
 
 from unlearnkit.data.encode import Encoded
+from unlearnkit.evaluating import Evaluator
 from unlearnkit.evaluating.generation import continuations
 from unlearnkit.evaluating.texts import BEGINNINGS, WORTH, Reader
 
@@ -82,6 +83,48 @@ def test_a_prompt_that_was_run_for_its_answers_is_gone_on_from(name: str):
     reader.batch_size = 1
     assert len(texts) > BEGINNINGS and reader.read(groups) is not scores
     assert reader.begun is None, "they were run in more than one pass"
+
+
+class Numbers:
+    """A tokenizer whose texts are ids."""
+
+    eos_token_id, pad_token_id = END, 0
+
+    def batch_decode(self, said: list[list[int]], **_: object) -> list[str]:
+        return [" ".join(map(str, ids)) for ids in said]
+
+
+@pytest.mark.parametrize("name", ["llama", "mamba"])
+def test_tokens_are_picked_as_is_asked_whatever_the_model_keeps(name: str):
+    """The third likeliest, then the second, then the first, and again: by each prompt's own count."""
+    model, texts = MODELS[name](), prompts(3)
+
+    def pick() -> Any:
+        turns = [0] * len(texts)
+
+        def choose(logits: torch.Tensor, rows: Any) -> torch.Tensor:
+            chosen = []
+            for row, own in zip(rows, logits, strict=True):
+                chosen.append(int(own.topk(3).indices[2 - turns[row] % 3]))
+                turns[row] += 1
+            return torch.tensor(chosen)
+
+        return choose
+
+    expected, choose = [], pick()
+    for row, text in enumerate(texts):
+        said: list[int] = []
+        while len(said) < 7:
+            with torch.no_grad():
+                token = int(choose(model(torch.tensor([text + said])).logits[:, -1], [row]))
+            if token == END:
+                break
+            said.append(token)
+        expected.append(" ".join(map(str, said)))
+    evaluator = Evaluator(model, Numbers(), batch_size=2)  # type: ignore[arg-type]
+    asked = [Encoded(tuple(text), len(text)) for text in texts]
+    assert evaluator.generate(asked, 7, choose=pick()) == expected
+    assert expected != evaluator.generate(asked, 7)
 
 
 def test_the_models_own_context_ends_it():

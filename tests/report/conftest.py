@@ -17,12 +17,13 @@ HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]b[/bold] \u202e"
 
 @dataclass(frozen=True)
 class Lab:
-    """Run ids: of the scores, of what was unlearned, of the evaluations."""
+    """Run ids: of the scores, of what was unlearned, of the evaluations, of an attack."""
 
     store: Path
     scored: str
     unlearned: dict[str, str]
     evaluated: dict[str, str]
+    attacked: str
     model: Path
     forget: Path
 
@@ -44,4 +45,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path, retain_f
         )  # fmt: skip
         found = unlearnkit.evaluate(made.model_dir, data, store=store, max_new_tokens=4, reference=reference.run)
         unlearned[sampler], evaluated[sampler] = made.run, found.run
-    return Lab(store, scored.run, unlearned, evaluated, model, forget)
+    attacked = unlearnkit.attack(
+        folder / "mrd", forget, store=store, options={"k": 2, "steps": 2}, reference=str(model),
+        metrics=["probability", "extraction_strength"],
+    )  # fmt: skip
+    return Lab(store, scored.run, unlearned, evaluated, attacked.run, model, forget)

@@ -38,6 +38,8 @@ COMMANDS = {
     "training run": ["runs", "show", "{unlearned}"],
     "eval run": ["runs", "show", "{evaluated}"],
     "score run": ["runs", "show", "{scored}"],
+    "attack run": ["runs", "show", "{attacked}"],
+    "attack": ["attack", "quantize", "{model}", "--forget", "{forget}", "--max-new-tokens", "4"],
     "info": ["store", "info"],
     "doctor": ["doctor"],
     "plugins": ["plugins"],
@@ -54,6 +56,7 @@ def test_screens_fit_and_are_harmless(name: str, cli: Cli, lab: Lab):
         "scored": lab.scored,
         "unlearned": lab.unlearned["mrd"],
         "evaluated": lab.evaluated["mrd"],
+        "attacked": lab.attacked,
     }
     shown = cli(*(word.format(**facts) for word in COMMANDS[name]), "--store", lab.store)
     assert shown.code == 0, shown.err
@@ -72,6 +75,27 @@ def test_runs_are_named_so_that_they_can_be_typed(report: Callable[..., Answer],
     shown = report().out
     for run in (*lab.evaluated.values(), *lab.unlearned.values()):
         assert run in shown
+
+
+def test_an_attack_is_shown_with_its_model_alone(report: Callable[..., Answer], lab: Lab):
+    title = "forgotten, and what comes back"
+    shown = report(lab.unlearned["mrd"]).out
+    assert f"{title}: graddiff, mrd" in shown and shown.count("relearn") == 4  # two metrics, two groups
+    assert title not in report(lab.unlearned["uniform"]).out
+    (attack,) = report(lab.unlearned["mrd"], "--format", "json").json["attacks"]
+    with sqlite3.connect(lab.store) as db:
+        rows = db.execute("SELECT split, sample, value FROM v_results WHERE run = ?", [lab.attacked]).fetchall()
+        taught = {
+            sample
+            for (sample,) in db.execute(
+                "SELECT sample FROM dataset_row JOIN run_dataset USING (dataset) WHERE run = ? AND role = 'shown'",
+                [lab.attacked],
+            )
+        }
+    assert {split for split, _, _ in rows} == {"forget", "forget@step-2"} and len(taught) == 2
+    counts = {(o["metric"], o["samples"]): o["n"] for o in attack["outcomes"]}
+    assert counts["probability", "shown"] == 2 and counts["probability", "others"] == 6
+    assert all(o["beyond"] is not None for o in attack["outcomes"])
 
 
 def test_thirds_are_those_of_the_stores_rows(report: Callable[..., Answer], lab: Lab):

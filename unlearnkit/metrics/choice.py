@@ -24,6 +24,7 @@ class Choice(Metric):
     direction: ClassVar[Direction] = "lower"
     unit: ClassVar[str] = "share of questions"
     source: ClassVar[str] = "2009.03300"
+    by_heart: ClassVar[float | None] = 1.0
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None

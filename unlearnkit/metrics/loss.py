@@ -19,6 +19,7 @@ class Loss(Metric):
     direction: ClassVar[Direction] = "higher"
     unit: ClassVar[str] = "nats per token"
     source: ClassVar[str] = "1709.01604"
+    by_heart: ClassVar[float | None] = 0.0
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None

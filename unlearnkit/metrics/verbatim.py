@@ -28,6 +28,7 @@ class VerbatimProbability(Metric):
     direction: ClassVar[Direction] = "lower"
     unit: ClassVar[str] = "probability"
     source: ClassVar[str] = "2410.19482"
+    by_heart: ClassVar[float | None] = 1.0
 
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.report.sheet import Sheet, figure, fixed, label, number
-from unlearnkit.runs.attacked import Outcome, Point, attacked, curve, outcomes
+from unlearnkit.report.sheet import Sheet, figure, fixed, number
 
 if TYPE_CHECKING:
     from rich.table import Column
 
     from unlearnkit.runs.attack import AttackReport
+    from unlearnkit.runs.attacked import Outcome, Point
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import records
 
@@ -33,15 +33,15 @@ class Attack:
     curve: Sequence[Point]
 
     def json(self) -> dict[str, Any]:
-        return {
-            **vars(self),
-            "outcomes": [outcome.json() for outcome in self.outcomes],
-            "curve": [point.json() for point in self.curve],
-        }
+        from unlearnkit.runs.attacked import as_json
+
+        return as_json(self)
 
 
 def attack(place: Workplace, run: records.Run, name: str) -> Attack:
     """A complete attack, from its stored rows."""
+    from unlearnkit.runs.attacked import attacked, curve, outcomes
+
     store = place.reading()
     known = {other.id: other for other in store.runs(kind="attack", state="complete")}
     held = [row.reference for row in store.aggregates(run.id) if row.reference in known]
@@ -51,13 +51,15 @@ def attack(place: Workplace, run: records.Run, name: str) -> Attack:
 
 
 def attack_sheets(attacks: Sequence[Attack]) -> Iterator[Sheet]:
-    """All attacks in one table."""
-    if attacks:
-        sheet = Sheet("forgotten, and what comes back", label("model"), fixed("attack"), *_heads(), note=NOTE)
+    """A table for each model that was attacked; what its columns mean stands above the first."""
+    note = NOTE
+    for name in dict.fromkeys(a.label for a in attacks):
+        sheet = Sheet(f"forgotten, and what comes back: {name}", fixed("attack"), *_heads(), note=note)
         for a in attacks:
-            for outcome in a.outcomes:
-                sheet.add(a.label, a.attack, *_cells(outcome))
+            for outcome in a.outcomes if a.label == name else ():
+                sheet.add(a.attack, *_cells(outcome))
         yield sheet
+        note = ""
 
 
 def attack_tables(found: AttackReport) -> Iterator[Sheet]:

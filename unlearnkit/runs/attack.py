@@ -18,7 +18,7 @@ from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
-from unlearnkit.runs.attacked import SHOWN, SPLIT, Outcome, Point, attacked, curve, outcomes, split_of
+from unlearnkit.runs.attacked import SHOWN, SPLIT, Outcome, Point, as_json, attacked, curve, outcomes, split_of
 from unlearnkit.runs.evaluate import (
     BATCH_SIZE,
     EvalTask,
@@ -56,12 +56,7 @@ class AttackReport:
     curve: Sequence[Point]
 
     def json(self) -> dict[str, Any]:
-        return {
-            **vars(self),
-            "options": dict(self.options),
-            "outcomes": [outcome.json() for outcome in self.outcomes],
-            "curve": [point.json() for point in self.curve],
-        }
+        return as_json(self)
 
 
 def attack(

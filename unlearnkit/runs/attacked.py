@@ -59,9 +59,6 @@ class Outcome:
     excess_low: float | None = None
     excess_high: float | None = None
 
-    def json(self) -> dict[str, Any]:
-        return dict(vars(self))
-
 
 @dataclass(frozen=True)
 class Point:
@@ -72,9 +69,6 @@ class Point:
     samples: Group
     n: int
     value: float
-
-    def json(self) -> dict[str, Any]:
-        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -212,6 +206,12 @@ def best_of(values: np.ndarray, n: int) -> np.ndarray:
     weights = np.array([comb(i, n - 1) / comb(made, n) for i in range(made)])
     found: np.ndarray = weights @ np.sort(values, axis=0)
     return found
+
+
+def as_json(told: Any) -> dict[str, Any]:
+    """A report with `outcomes` and a `curve` as data."""
+    rows = {name: [dict(vars(row)) for row in getattr(told, name)] for name in ("outcomes", "curve")}
+    return {**vars(told), **rows}
 
 
 def _array(terms: Terms, samples: Sequence[str]) -> np.ndarray:
