@@ -91,7 +91,7 @@ class Numbers:
     eos_token_id, pad_token_id = END, 0
 
     def batch_decode(self, said: list[list[int]], **_: object) -> list[str]:
-        return [" ".join(map(str, ids)) for ids in said]
+        return [" ".join(str(token) for token in ids if token != END) for ids in said]
 
 
 @pytest.mark.parametrize("name", ["llama", "mamba"])
