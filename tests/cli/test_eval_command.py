@@ -21,9 +21,8 @@ def bio() -> Path:
 def test_any_split_of_a_suite_takes_data(cli: Cli, tiny_model_dir: Path, bio: Path, forget_file: Path):
     words = ["--suite", "memorization+wmdp", "--forget", forget_file, "--data", f"forget_bio={bio}"]
     found = cli("eval", tiny_model_dir, *words, "--format", "json").json
-    assert set(found["metrics"]) == {
-        "forget.exact_memorization", "forget.extraction_strength", "forget.probability", "forget_bio.choice",
-    }  # fmt: skip
+    names = ("exact_memorization", "extraction_strength", "verbatim_probability", "probability")
+    assert set(found["metrics"]) == {"forget_bio.choice", *(f"forget.{name}" for name in names)}
     assert [m["name"] for m in found["missing"] if m["reason"] == "no_data"] == [
         "retain",
         "forget_chem",

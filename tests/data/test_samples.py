@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from unlearnkit.data.samples import DataSpec, SampleSet, check_overlap, load_samples, sample_id
+from unlearnkit.data.samples import DataSpec, SampleSet, check_overlap, load_samples, sample_id, spec_of
 from unlearnkit.errors import BadInput, UnlearnkitError
 
 
@@ -174,3 +174,12 @@ def test_overlap_is_by_content_and_names_rows():
         check_overlap(forget, load([pair("s", "c"), pair("q", "a"), pair("q", "other")]))
     assert caught.value.code == "overlap"
     check_overlap(forget, load([pair("q", "b"), pair("r", "a")]))
+
+
+def test_one_name_may_have_a_split(tmp_path: Path):
+    assert spec_of("org/name:config[test]") == DataSpec("org/name:config", "test")
+    assert spec_of("a.jsonl", on_bad_row="skip") == DataSpec("a.jsonl", on_bad_row="skip")
+    odd = tmp_path / "a[1]"
+    odd.touch()
+    assert spec_of(str(odd)) == DataSpec(str(odd))
+    assert spec_of("a[1].jsonl") == DataSpec("a[1].jsonl")

@@ -18,6 +18,8 @@ from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput, UnlearnkitError
 from unlearnkit.runs.evaluate import EvalReport, evaluate, read_sets
 from unlearnkit.runs.resume import resume
+from unlearnkit.runs.training import Schedule
+from unlearnkit.runs.unlearn import unlearn
 from unlearnkit.runs.workplace import Workplace
 
 ANTS = [
@@ -55,6 +57,15 @@ class Alone:
         with torch.inference_mode():
             logits = self.model(torch.tensor([whole])).logits[0].log_softmax(-1)
         return float(sum(logits[i - 1, whole[i]] for i in range(n, len(whole))))
+
+    def lowest(self, text: str, share: float) -> float:
+        """Mean log-probability of the least likely tokens of a text, the first of all and its end left out."""
+        ids = self.tokenizer(text).input_ids
+        with torch.inference_mode():
+            logits = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        found = sorted(float(logits[i - 1, ids[i]]) for i in range(1, len(ids)))
+        most = max(1, int(share * len(found)))
+        return sum(found[:most]) / most
 
     def says(self, prompt: str, tokens: int) -> str:
         ids = self.tokenizer(prompt, return_tensors="pt").input_ids
@@ -147,55 +158,88 @@ def test_a_suite_says_what_a_generation_ends_before_and_whether_it_is_another_va
     assert (again.computed, again.metrics) == (0, cut.metrics)
 
 
-def test_answers_are_cut_by_the_models_own_tokens(
-    place: Workplace, model: str, alone: Alone, write: Callable[..., DataSpec], tmp_path: Path
+def f1(right: str, said: str) -> float:
+    return RougeScorer(["rougeL"], use_stemmer=False).score(right, said)["rougeL"].fmeasure
+
+
+def test_verbatim_memory_is_what_follows_a_beginning_against_as_many_tokens_of_the_text(
+    place: Workplace, model: str, alone: Alone, write: Callable[..., DataSpec]
 ):
-    """Verbatim memory: ROUGE-L F1 of what comes behind a text's beginning, against as many tokens of the text."""
-    (tmp_path / "verbatim.yaml").write_text(
-        """
-        splits:
-          forget_verbatim:
-            metrics: [{rouge_f1: {plugin: rouge, score: f1, stemmer: false}}]
-            template: verbatim
-            max_new_tokens: 6
-            longest_answer: 6
-            rows: {prompt: "{prompt}", answer: "{gt}"}
-        """
-    )
-    rows = [
-        {"prompt": f"{row['question']} {row['answer']}", "gt": f" {row['answer']} And more."} for row in pairs("Bo")
-    ]
+    long = " ".join(row["answer"] for row in pairs("Ada", "Bo", "Cleo", "Dov", "Edda", "Faro"))
+    rows = [{"prompt": row["question"], "gt": f" {row['answer']} {long} {long}"} for row in pairs("Bo")]
     data = {"forget_verbatim": write("verbmem.json", rows)}
-    found = evaluate(place, model=model, data=data, suite_name=str(tmp_path / "verbatim.yaml"))
-    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    found = evaluate(place, model=model, data=data, suite_name="muse")
     expected = []
     for row in rows:
         ids = alone.tokenizer(row["gt"], add_special_tokens=False).input_ids
-        assert len(ids) > 6
-        kept = alone.tokenizer.decode(ids[:6])
-        expected.append(scorer.score(kept, alone.says(row["prompt"], 6))["rougeL"].fmeasure)
+        assert len(ids) > 128
+        expected.append(f1(alone.tokenizer.decode(ids[:128]), alone.says(row["prompt"], 128)))
     assert found.metrics["forget_verbatim.rouge_f1"].value == pytest.approx(sum(expected) / len(expected))
 
 
-OWN = """
-splits:
-  forget: {metrics: [truth_ratio, probability], others: made}
-  retain: {metrics: [truth_ratio], others: made}
-  holdout: {metrics: [probability]}
-aggregates: [forget_quality, model_utility]
-"""
+def test_knowledge_memory_is_an_answer_behind_examples_up_to_the_next_question(
+    place: Workplace, model: str, alone: Alone, write: Callable[..., DataSpec]
+):
+    asked, shown = pairs("Ada Quill"), pairs("Edda Flint")
+    data = {"retain_knowledge": write("qa.json", asked), "retain_examples": write("icl.json", shown)}
+    found = evaluate(place, model=model, data=data, suite_name="muse")
+    shots = "".join(f"Question: {row['question']}\nAnswer: {row['answer']}\n\n" for row in shown)
+    expected = []
+    for row in asked:
+        said = alone.says(f"{shots}Question: {row['question']}\nAnswer:", 32)
+        for end in ("\n\n", "\nQuestion", "Question:"):
+            said = said.split(end)[0]
+        expected.append(f1(row["answer"], said))
+    assert found.metrics["retain_knowledge.rouge_f1"].value == pytest.approx(sum(expected) / len(expected))
+    assert "retain_examples.rouge_f1" not in found.metrics
+
+
+def test_privacy_leakage_counts_pairs_of_whole_texts_under_two_models(
+    place: Workplace, model: str, other_model: str, write: Callable[..., DataSpec]
+):
+    texts = {"forget": pairs("Ada Quill", "Bo Tarn"), "holdout": pairs("Cleo Marsh", "Dov Ember", "Hal Orrin")}
+    data = {split: write(f"{split}.json", [row["answer"] for row in rows]) for split, rows in texts.items()}
+    found = evaluate(place, model=model, data=data, suite_name="muse", reference=other_model)
+
+    def area(folder: str) -> float:
+        """Of a text from outside scoring higher than one of the forget set, by all pairs."""
+        by_hand = Alone(folder)
+        scores = {split: [by_hand.lowest(row["answer"], 0.4) for row in rows] for split, rows in texts.items()}
+        pairs_ = [(a, b) for a in scores["holdout"] for b in scores["forget"]]
+        return sum((a > b) + (a == b) / 2 for a, b in pairs_) / len(pairs_)
+
+    mine, theirs = area(model), area(other_model)
+    assert found.aggregates["auc_min_k"].value == pytest.approx(1 - mine)
+    assert found.aggregates["privacy_leakage"].value == pytest.approx((mine - theirs) / theirs * 100)
+
+
+def test_every_attack_on_membership_has_its_numbers(
+    place: Workplace, model: str, other_model: str, write: Callable[..., DataSpec]
+):
+    people = {"forget": ("Ada Quill", "Bo Tarn"), "holdout": ("Cleo Marsh", "Dov Ember"), "prefix": ("Hal Orrin",)}
+    data = {split: write(f"{split}.jsonl", pairs(*names)) for split, names in people.items()}
+    found = evaluate(place, model=model, data=data, suite_name="membership", reference=other_model)
+    assert [(m.name, m.reason) for m in found.missing] == [("tpr_loss", "few_samples"), ("tpr_min_k", "few_samples")]
+    without = {split: spec for split, spec in data.items() if split != "prefix"}
+    found = evaluate(place, model=model, data=without, suite_name="membership")
+    assert {(m.name, m.reason) for m in found.missing} >= {
+        ("prefix", "no_data"), ("forget.recall", "no_prefix"), ("auc_recall", "no_scores"),
+        ("privacy_leakage", "no_reference"), ("auc_reference", "no_reference"),
+    }  # fmt: skip
 
 
 def test_other_answers_are_made_where_a_suite_says_so(
-    place: Workplace, model: str, write: Callable[..., DataSpec], retain: DataSpec, tmp_path: Path
+    place: Workplace, model: str, write: Callable[..., DataSpec], retain: DataSpec
 ):
-    (tmp_path / "own.yaml").write_text(OWN)
     bare = [{"question": row["question"], "answer": row["answer"]} for row in pairs("Ada Quill", "Bo Tarn")]
     data = {"forget": write("bare.jsonl", bare), "retain": retain}
-    found = evaluate(place, model=model, data=data, suite_name=str(tmp_path / "own.yaml"))
+    found = evaluate(place, model=model, data=data, suite_name="own", max_new_tokens=4)
     assert found.made == {"forget": {"paraphrases": 4, "wrong": 4}}, "the retain set came with its own"
     assert found.metrics["forget.truth_ratio"].n == 4
-    assert [(m.name, m.reason) for m in found.missing] == [("holdout", "no_data"), ("forget_quality", "no_reference")]
+    assert [(m.name, m.reason) for m in found.missing] == [
+        ("holdout", "no_data"), ("forget_quality", "no_reference"), ("auc_loss", "no_scores"),
+        ("auc_min_k", "no_scores"), ("privacy_leakage", "no_reference"),
+    ]  # fmt: skip
     assert resume(place, found.run) == replace(found, computed=0, from_store=16)
 
 
@@ -222,3 +266,17 @@ def test_bad_input_is_told_before_a_reference_is_evaluated(place: Workplace, oth
 def test_a_reference_is_about_what_is_forgotten(place: Workplace, model: str, write: Callable[..., DataSpec]):
     with pytest.raises(BadInput, match="--reference is for the forget set"):
         evaluate(place, model=model, data={"mmlu": write("m.jsonl", ANTS)}, suite_name="mmlu", reference=model)
+
+
+def test_a_run_is_evaluated_on_its_way_by_any_suite(place: Workplace, model: str, write: Callable[..., DataSpec]):
+    """A suite that has no split for one of the run's own sets leaves that out."""
+    bare = [{"question": row["question"], "answer": row["answer"]} for row in pairs("Ada Quill", "Bo Tarn")]
+    forget, retain = write("forget.jsonl", bare), write("retain.jsonl", pairs("Hal Orrin"))
+    asked = {"model": model, "forget": forget, "retain": retain, "schedule": Schedule(max_steps=1), "eval_every": 1}
+    on_the_way = [
+        unlearn(place, algorithm="ga", suite_name="own", max_new_tokens=4, best="unlearning_completeness", **asked),
+        unlearn(place, algorithm="ga", suite_name="muse+mmlu", eval_data={"mmlu": write("m.jsonl", ANTS)}, **asked),
+    ]
+    read = [{row.split for row in place.store.results(run.evaluations[1])} for run in on_the_way]
+    assert read == [{"forget", "retain"}, {"forget", "mmlu"}]
+    assert place.store.run(on_the_way[0].evaluations[1]).config["suite"]["splits"]["forget"]["others"] == "made"

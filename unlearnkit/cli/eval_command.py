@@ -44,7 +44,11 @@ unlearnkit eval my-model --suite rwku --hub --allow-download
 @click.option("--real-authors", metavar="DATA", help="General knowledge: real authors.")
 @click.option("--world-facts", metavar="DATA", help="General knowledge: world facts.")
 @click.option(
-    "--data", "others", multiple=True, metavar="SPLIT=DATA", help="Data of any split of the suite; repeatable."
+    "--data",
+    "others",
+    multiple=True,
+    metavar="SPLIT=DATA",
+    help="Data of any split of the suite, a hub's as owner/name:config[split]; repeatable.",
 )
 @click.option("--hub", is_flag=True, help="Splits without data are read from where the suite says on the hub.")
 @click.option(
@@ -63,17 +67,17 @@ def command(place: Workplace, screen: Output, **arguments: Any) -> None:
     MODEL is a folder, a hub name, gguf:FILE, or the id of a run that wrote a model. What a suite has and this lacks is
     listed with the reason.
     """
-    from unlearnkit.data.samples import DataSpec, hub_spec
+    from unlearnkit.data.samples import spec_of
     from unlearnkit.runs.evaluate import evaluate
 
     columns, others = take_columns(arguments), key_values("--data", arguments.pop("others"))
     own = {split: source for split in SPLITS if (source := arguments.pop(split)) is not None}
     if twice := sorted(own.keys() & others.keys()):
         raise BadInput(f"data for {twice[0]} given twice", code="twice")
-    data = {split: DataSpec(source, **columns) for split, source in {**own, **others}.items()}
+    data = {split: spec_of(source, **columns) for split, source in {**own, **others}.items()}
     if arguments.pop("hub"):
         splits = place.suite(arguments["suite_name"]).splits
-        data = {split: hub_spec(of.hub) for split, of in splits.items() if of.hub is not None} | data
+        data = {split: spec_of(of.hub) for split, of in splits.items() if of.hub is not None} | data
     found = evaluate(place, data=data, **arguments)
     show_evaluation(screen, found)
     screen.next(follow_up("report", found.run))

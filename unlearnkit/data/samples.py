@@ -30,10 +30,12 @@ class DataSpec:
     on_bad_row: Literal["fail", "skip"] = "fail"
 
 
-def hub_spec(name: str) -> DataSpec:
-    """Data on the hub by how suites name them: `owner/name:config[split]`; configuration and split may be left out."""
-    source, _, split = name.removesuffix("]").partition("[")
-    return DataSpec(source, split or None)
+def spec_of(name: str, **columns: Any) -> DataSpec:
+    """Data by one name: a source, and in brackets its split where it has some, `owner/name:config[split]`."""
+    source, bracket, split = name.removesuffix("]").partition("[")
+    if not (bracket and name.endswith("]")) or Path(name).exists():
+        return DataSpec(name, **columns)
+    return DataSpec(source, split, **columns)
 
 
 @dataclass(frozen=True)
