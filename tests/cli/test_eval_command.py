@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,15 @@ def test_what_is_missing_stands_in_one_place_with_why(cli: Cli, tiny_model_dir: 
     assert "needs" not in shown
     assert "world_facts" in missing and "no data" in missing
     assert "forget_quality" in missing and "needs --reference" in " ".join(missing.split())
+
+
+def test_a_number_over_samples_is_shown_with_its_interval(cli: Cli, tiny_model_dir: Path, forget_file: Path):
+    Path("mine.yaml").write_text("splits: {forget: {metrics: [probability]}}\naggregates: [unlearning_completeness]")
+    words = ("eval", tiny_model_dir, "--suite", "mine.yaml", "--forget", forget_file)
+    row = cli(*words, "--format", "json").json["aggregates"]["unlearning_completeness"]
+    (line,) = (line for line in cli(*words).out.splitlines() if line.startswith("unlearning_completeness"))
+    shown = [float(number) for number in re.findall(r"[\d.]+", line)]
+    assert shown == pytest.approx([row["value"], row["low"], row["high"], 8], abs=5e-4)
 
 
 @pytest.mark.parametrize(
