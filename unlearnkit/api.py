@@ -18,11 +18,13 @@ from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import load_settings
 
 if TYPE_CHECKING:
+    from unlearnkit.report.compare import Comparison
     from unlearnkit.runs.analyze.bias import BiasReport
     from unlearnkit.runs.analyze.difficulty import DifficultyReport
     from unlearnkit.runs.analyze.samples import SamplesReport
     from unlearnkit.runs.attack import AttackReport
     from unlearnkit.runs.evaluate import EvalReport
+    from unlearnkit.runs.imported import Imported
     from unlearnkit.runs.resume import Report
     from unlearnkit.runs.score import ScoreReport
     from unlearnkit.runs.split import SplitReport
@@ -115,6 +117,29 @@ def attack(
     data = {role: _spec(of) for role, of in named.items() if of is not None}
     with _workplace(store, progress) as place:
         return use_case(place, model=str(model), attack=attack, data=data, **options)
+
+
+def import_logs(
+    files: str | Path | Sequence[str | Path], *, data: Mapping[str, Data] | None = None, reference: str | None = None,
+    name: str | None = None, store: str | Path | None = None, progress: Progress = SILENT,
+) -> list[Imported]:  # fmt: skip
+    """Other programs' per-sample logs as evaluations; see `unlearnkit.runs.imported.import_logs`."""
+    from unlearnkit.runs.imported import import_logs as use_case
+
+    several = [files] if isinstance(files, (str, Path)) else files
+    specs = {split: _spec(d) for split, d in (data or {}).items()}
+    with _workplace(store, progress) as place:
+        return use_case(place, several, data=specs, reference=reference, name=name)
+
+
+def compare(
+    one: str, other: str, *, metrics: Sequence[str] = (), scores: str | None = None, store: str | Path | None = None
+) -> Comparison:
+    """Two evaluations sample by sample; see `unlearnkit.report.compare.compare`."""
+    from unlearnkit.report.compare import compare as use_case
+
+    with _workplace(store, SILENT) as place:
+        return use_case(place, one, other, metrics=metrics, scores=scores)
 
 
 def resume(run: str, *, store: str | Path | None = None, progress: Progress = SILENT) -> Report:

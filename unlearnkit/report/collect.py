@@ -154,7 +154,7 @@ def collect(place: Workplace, refs: Sequence[str]) -> Findings:
         thirds=[third for e in evaluated for third in _thirds(place, e, every)],
         curves=[found for run in reversed(wanted) if (found := curve(place, run)) is not None],
         attacks=[
-            attack(place, run, _label(run, _writer(place, run))) for run in reversed(wanted) if run.kind == "attack"
+            attack(place, run, _label(run, writer_of(place, run))) for run in reversed(wanted) if run.kind == "attack"
         ],
     )
 
@@ -177,7 +177,7 @@ def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> li
 
 
 def _evaluated(place: Workplace, run: records.Run, known: Collection[str]) -> Evaluated:
-    writer = _writer(place, run)
+    writer = writer_of(place, run)
     chosen = suite_of(place, run)
     return Evaluated(
         run=run,
@@ -189,7 +189,13 @@ def _evaluated(place: Workplace, run: records.Run, known: Collection[str]) -> Ev
     )
 
 
-def _writer(place: Workplace, run: records.Run) -> records.Run | None:
+def label_of(place: Workplace, run: records.Run) -> str:
+    """What an evaluation's model is called."""
+    return _label(run, writer_of(place, run))
+
+
+def writer_of(place: Workplace, run: records.Run) -> records.Run | None:
+    """The run that made an evaluation's model, None for one from elsewhere."""
     return place.reading().run(run.parent) if run.parent else None
 
 
@@ -236,11 +242,13 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
     )
 
 
-def _ranking(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> records.Run | None:
+def ranking(
+    place: Workplace, evaluated: records.Run, writer: records.Run | None, every: Sequence[records.Run]
+) -> records.Run | None:
     """The scores that samples are ranked by: those that the model's own sampler drew by, else the newest of the forget
     set under the model that unlearning began with."""
-    forget, writer = found.run.datasets.get("forget"), found.writer
-    began = writer.model if writer is not None and writer.kind == "unlearn" else found.run.model
+    forget = evaluated.datasets.get("forget")
+    began = writer.model if writer is not None and writer.kind == "unlearn" else evaluated.model
     fitting = [r for r in every if r.kind == "score" and r.model == began and forget in r.datasets.values()]
     order = None if writer is None else place.reading().order(writer.id, 0)
     own = next((r for r in fitting if order is not None and r.id == order.scores), None)
@@ -249,10 +257,10 @@ def _ranking(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -
 
 def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> list[Third]:
     """Results on the forget set by difficulty before unlearning."""
-    ranking = _ranking(place, found, every)
-    if ranking is None:
+    by = ranking(place, found.run, found.writer, every)
+    if by is None:
         return []
-    store, ranked = place.reading(), scored(place, ranking)
+    store, ranked = place.reading(), scored(place, by)
     pieces = bins(ranked.defined, 3)
     rows = []
     chosen = suite_of(place, found.run).only("forget")
@@ -266,5 +274,5 @@ def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) ->
             inside = np.array([mine[sample] for sample in sorted(mine.keys() & set(piece))])
             if len(inside):
                 mean = float(plugin.summarise(inside, "forget").mean())
-                rows.append(Third(found.run.id, found.label, ranking.id, ranked.name, metric, name, len(inside), mean))
+                rows.append(Third(found.run.id, found.label, by.id, ranked.name, metric, name, len(inside), mean))
     return rows

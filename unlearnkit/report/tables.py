@@ -47,6 +47,9 @@ REASONS = {
     "constant_outcome": "samples all alike",
     "control_says_all": "length says all",
     "not_evaluated": "not in this evaluation",
+    "one_only": "in one of the evaluations alone",
+    "other_definition": "by another definition in each",
+    "no_common_samples": "no sample in common",
     "recorded": "another program's number, which is not measured here",
 }
 """What the words that stand for a missing value mean."""

@@ -58,7 +58,7 @@ def evaluation(store: Store, reference: str) -> records.Run:
     if found and found[0].state == "complete":
         return found[0]
     raise BadInput(
-        f"run {run.id} has no complete evaluation to take thresholds from",
+        f"run {run.id} has no complete evaluation",
         hint="unlearnkit eval RUN --forget DATA",
         code="reference",
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import Answer
 
+import unlearnkit
 from unlearnkit.runs.imported import files, import_logs
 from unlearnkit.runs.imported.log import question_of
 from unlearnkit.runs.workplace import Workplace
@@ -59,6 +60,12 @@ def test_it_stands_in_reports_and_is_resumed_in_one_word(cli: Cli, file: Path):
     }
     assert cli("runs", "show", run["run"]).code == 0
     assert cli("resume", run["run"]).code == 0
+
+
+def test_the_same_from_python(cli: Cli, file: Path):
+    (found,) = unlearnkit.import_logs(file, store="unlearnkit.db")
+    assert (found.new, found.form, found.undefined) == (True, "tofu", 0)
+    assert cli("import", file, *JSON).json == {**found.report.json(), "computed": 0, "from_store": 9}
 
 
 def test_a_reference_is_of_the_same_samples(cli: Cli, file: Path, tmp_path: Path):

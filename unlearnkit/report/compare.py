@@ -1,0 +1,218 @@
+"""`runs compare`: two evaluations sample by sample, and by difficulty where that is known. From the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unlearnkit.analysis.paired import Paired, holm, paired
+from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.plugins import options_of
+from unlearnkit.report.collect import label_of, ranking, writer_of
+from unlearnkit.runs.definitions import Meaning, meanings
+from unlearnkit.runs.evaluate import offered, suite_of
+from unlearnkit.runs.scored import Scored, bins, choose_scored, scored
+from unlearnkit.runs.thresholds import evaluation
+
+if TYPE_CHECKING:
+    from unlearnkit.contracts import Columns
+    from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.store import records
+
+Key = tuple[str, str]
+"""Split and metric."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric on the samples that both evaluations have, or on a third of them. `adjusted` is the sign test's p-value
+    for as many tests as there are in the comparison."""
+
+    split: str
+    metric: str
+    third: str | None
+    found: Paired
+    meaning: Meaning
+    adjusted: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}.{self.metric}" + ("" if self.third is None else f", {self.third}")
+
+    def json(self) -> dict[str, Any]:
+        f = self.found
+        return {
+            "split": self.split, "metric": self.metric, "third": self.third, "n": f.n, "a": f.one, "b": f.other,
+            "difference": f.difference, "low": f.low, "high": f.high, "higher": f.higher, "lower": f.lower,
+            "ties": f.ties, "p": f.p, "p_adjusted": self.adjusted, **self.meaning.json(),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Samples of a split: in both evaluations, and in one alone."""
+
+    common: int
+    only_a: int
+    only_b: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two evaluations. `left_out` says by name why a number that either has is not compared; `ranked` are the scores
+    that thirds are made by."""
+
+    one: records.Run
+    other: records.Run
+    labels: tuple[str, str]
+    samples: Mapping[str, Shared]
+    differences: Sequence[Difference]
+    left_out: Mapping[str, str]
+    ranked: Scored | None
+
+    @property
+    def tests(self) -> int:
+        """How many sign tests there are."""
+        return sum(d.found.p is not None for d in self.differences)
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "a": {"run": self.one.id, "label": self.labels[0]},
+            "b": {"run": self.other.id, "label": self.labels[1]},
+            "samples": {split: vars(shared) for split, shared in self.samples.items()},
+            "tests": self.tests,
+            "differences": [d.json() for d in self.differences],
+            "left_out": [{"name": name, "reason": reason} for name, reason in self.left_out.items()],
+            "scorer": None if self.ranked is None else self.ranked.name,
+            "score_run": None if self.ranked is None else self.ranked.run.id,
+        }
+
+
+def compare(
+    place: Workplace, one: str, other: str, *, metrics: Sequence[str] = (), scores: str | None = None
+) -> Comparison:
+    """Differences b − a of every metric that two evaluations share, over the samples that both have.
+
+    Args:
+        one, other: evaluations, or runs whose model has one: the newest.
+        metrics: the only ones wanted, as "split.metric" or by the metric's name; all by default.
+        scores: the score run that makes thirds; by default the one that a report takes for either evaluation.
+
+    Raises:
+        NotFound: no such run. BadInput: codes `metric` for one that they do not share, `scores`, `evaluations`.
+        UnlearnkitError: code `unpaired`, where they have no sample in common.
+    """
+    store = place.reading()
+    runs = [evaluation(store, ref) for ref in (one, other)]
+    if runs[0].id == runs[1].id:
+        raise BadInput(f"both are evaluation {runs[0].id}", hint="name two", code="evaluations")
+    columns, samples = zip(*(_read(place, run) for run in runs), strict=True)
+    shared = {split: _shared(*(of.get(split, set()) for of in samples)) for split in {**samples[0], **samples[1]}}
+    left_out = dict(_left_out(place, runs, columns))
+    keys = [key for key in columns[0] if key in columns[1] and f"{key[0]}.{key[1]}" not in left_out]
+    keys = _wanted(keys, metrics, left_out)
+    if not keys:
+        raise UnlearnkitError(
+            f"runs {runs[0].id} and {runs[1].id} have no sample in common on any split",
+            hint="evaluate both on the same data; a log without texts is told its data by import --data SPLIT=DATA",
+            code="unpaired",
+        )
+    ranked = _ranked(place, runs, scores)
+    pieces = dict(zip(ranked.thirds, bins(ranked.defined, 3), strict=True)) if ranked else {}
+    meant = meanings(place, suite_of(place, runs[0]))
+    rows = [row for key in keys for row in _differences(key, columns[0][key], columns[1][key], pieces, meant)]
+    adjusted = holm([row.found.p for row in rows])
+    rows = [replace(row, adjusted=p) for row, p in zip(rows, adjusted, strict=True)]
+    labels = (label_of(place, runs[0]), label_of(place, runs[1]))
+    return Comparison(runs[0], runs[1], labels, shared, rows, left_out, ranked)
+
+
+Terms = Mapping[str, float]
+"""A metric's terms by sample: what a split's figure is the mean of."""
+
+
+def _read(place: Workplace, run: records.Run) -> tuple[dict[Key, Terms], dict[str, set[str]]]:
+    """A run's terms by split and metric, and the samples of its splits."""
+    from unlearnkit.evaluating import columns
+
+    results = place.reading().results(run.id)
+    made: Columns = columns(results, offered(place, suite_of(place, run)))
+    terms: dict[Key, Terms] = {key: dict(zip(of.samples, of.terms.tolist(), strict=True)) for key, of in made.items()}
+    samples: dict[str, set[str]] = {}
+    for result in results:
+        samples.setdefault(result.split, set()).add(result.sample)
+    return terms, samples
+
+
+def _shared(one: set[str], other: set[str]) -> Shared:
+    return Shared(len(one & other), len(one - other), len(other - one))
+
+
+def _left_out(
+    place: Workplace, runs: Sequence[records.Run], columns: Sequence[Mapping[Key, Terms]]
+) -> Iterator[tuple[str, str]]:
+    """Numbers that one of the evaluations has and that cannot be compared, with why."""
+    defined = [_meant(place, run) for run in runs]
+    for key in dict.fromkeys([*columns[0], *columns[1]]):
+        name = f"{key[0]}.{key[1]}"
+        if not all(key in of for of in columns):
+            yield name, "one_only"
+        elif defined[0][key] != defined[1][key]:
+            yield name, "other_definition"
+        elif not columns[0][key].keys() & columns[1][key].keys():
+            yield name, "no_common_samples"
+
+
+def _meant(place: Workplace, run: records.Run) -> dict[Key, tuple[str, dict[str, object]]]:
+    """What stands behind each of a run's metrics: its plugin with all options."""
+    chosen = suite_of(place, run)
+    built = offered(place, chosen)
+    uses = {(split, use.name): use for split, of in chosen.splits.items() for use in of.metrics}
+    return {key: (uses[key].plugin, options_of(metric)) for key, metric in built.items()}
+
+
+def _wanted(keys: Sequence[Key], metrics: Sequence[str], left_out: Mapping[str, str]) -> list[Key]:
+    """Those of the keys that were asked for."""
+    for name in metrics:
+        if not any(_is(name, key) for key in keys):
+            reason = next((why for of, why in left_out.items() if name in (of, of.partition(".")[2])), None)
+            known = ", ".join(dict.fromkeys(metric for _, metric in keys)) or "none"
+            why = {"no_common_samples": "on no common sample", "other_definition": "by two definitions"}
+            raise BadInput(
+                f"--metric {name}: the two evaluations have it {why[reason]}"
+                if reason in why
+                else f"--metric {name}: the two evaluations do not both have it",
+                hint=f"both have: {known}",
+                code="metric",
+            )
+    return [key for key in keys if not metrics or any(_is(name, key) for name in metrics)]
+
+
+def _is(name: str, key: Key) -> bool:
+    return name in (key[1], f"{key[0]}.{key[1]}")
+
+
+def _ranked(place: Workplace, runs: Sequence[records.Run], scores: str | None) -> Scored | None:
+    """The scores that make thirds, where there are some."""
+    if scores is not None:
+        return choose_scored(place, run=scores)
+    every = [run for run in place.reading().runs(state="complete") if run.config.get("request")]
+    found = (ranking(place, run, writer_of(place, run), every) for run in runs)
+    first = next((run for run in found if run is not None), None)
+    return None if first is None else scored(place, first)
+
+
+def _differences(
+    key: Key, one: Terms, other: Terms, pieces: Mapping[str, Sequence[str]], meant: Mapping[str, Meaning]
+) -> Iterator[Difference]:
+    """A metric's difference over all common samples, then over each third that has some."""
+    common = one.keys() & other.keys()
+    parts: dict[str | None, list[str]] = {None: sorted(common)}
+    parts |= {third: sorted(common & set(piece)) for third, piece in pieces.items()}
+    for third, some in parts.items():
+        if some:
+            values = (np.array([of[sample] for sample in some]) for of in (one, other))
+            yield Difference(*key, third, paired(*values), meant[f"{key[0]}.{key[1]}"])
