@@ -20,6 +20,7 @@ import pytest
 from conftest import Answer
 
 SCORE = "score --model MODEL --data FORGET"
+ATTACK = "MODEL --forget FORGET"
 UNLEARN = "unlearn --model MODEL --forget FORGET --retain RETAIN"
 FINETUNE = "finetune --model MODEL --data FORGET"
 MOST = 2**63 - 1
@@ -169,6 +170,12 @@ CATALOGUE = [
         Bad("7", f"{SCORE} -o {said}", 2, "option", "say when draws=auto has enough; draws is 8", "-o draws=auto")
         for said in ("reliability=0.99", "max_draws=64")
     ),
+    Bad("6", f"attack relern {ATTACK}", 3, "plugin", 'no attack "relern"', 'did you mean "relearn"?'),
+    Bad("6", f"attack sample {ATTACK} --metrics rogue", 3, "plugin", 'no metric "rogue"', 'did you mean "rouge"?'),
+    Bad("7", f"attack quantize {ATTACK} -o bits=1", 2, "option", "-o bits must be a whole number ≥ 2 and ≤ 8"),
+    Bad("7", f"attack quantize {ATTACK} -o bits=4,4", 2, "option", "bits must be one or more different numbers"),
+    Bad("7", f"attack relearn {ATTACK} -o k=0", 2, "option", "-o k must be a whole number ≥ 1, got 0"),
+    Bad("7", f"attack quantize {ATTACK} --retain RETAIN", 2, "usage", "quantize reads no retain set", "without"),
     Bad("10", f"{UNLEARN} --out ''", 2, "value", "--out is empty"),
     Bad("10", f"{FINETUNE} --out 'a\0b'", 2, "value", "--out has a NUL in it"),
     Bad("10", f"{SCORE} --store ''", 2, "value", "--store is empty"),

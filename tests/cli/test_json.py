@@ -142,7 +142,9 @@ def test_attack(cli: Cli, files: Files):
         assert outcome["rise_low"] <= outcome["rise"] <= outcome["rise_high"]
         assert (outcome["beyond"], outcome["excess"]) == (0, 0), "held against itself"
     assert {point["condition"] for point in found["curve"]} == {"before", "step-2"}
-    assert all(keys(point) == {"condition", "metric", "samples", "n", "value"} for point in found["curve"])
+    for point in found["curve"]:
+        assert keys(point) == {"condition", "metric", "samples", "n", "value", "reference"}
+        assert point["reference"] == point["value"], "held against itself"
     (attack,) = cli("report", "--format", "json").json["attacks"]
     assert keys(attack) == {"run", "attack", "label", "outcomes", "curve"}
     assert attack["outcomes"] == found["outcomes"] and attack["curve"] == found["curve"]

@@ -223,6 +223,10 @@ def test_the_reference_goes_through_the_same_attack(
         assert outcome.reference_under == pytest.approx(worst[1].mean(), rel=1e-12)
         assert outcome.beyond == np.mean(worst[0] > worst[1])
         assert outcome.excess == pytest.approx((worst[0] - worst[1]).mean(), rel=1e-9)
+    for point in found.curve:
+        split = rows(place, theirs.id)["forget" if point.condition == "before" else f"forget@{point.condition}"]
+        ids = [s for s in split if (s in taught) == (point.samples == "shown")]
+        assert point.reference == pytest.approx(np.mean([split[s] for s in ids]), rel=1e-12)
     assert resume(place, found.run) == replace(found, computed=0, from_store=found.computed + found.from_store)
     by_run = attacked("relearn", RELEARN, metrics=["probability"], reference=found.reference)
     assert (by_run.reference, by_run.computed) == (found.reference, 0)

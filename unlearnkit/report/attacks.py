@@ -47,7 +47,7 @@ def attack(place: Workplace, run: records.Run, name: str) -> Attack:
     held = [row.reference for row in store.aggregates(run.id) if row.reference in known]
     against = attacked(place, known[max(filter(None, held))]) if held else None
     found = attacked(place, run)
-    return Attack(run.id, run.method, name, outcomes(found, against), curve(found))
+    return Attack(run.id, run.method, name, outcomes(found, against), curve(found, against))
 
 
 def attack_sheets(attacks: Sequence[Attack]) -> Iterator[Sheet]:
@@ -70,12 +70,16 @@ def attack_tables(found: AttackReport) -> Iterator[Sheet]:
     yield sheet
     groups = list(dict.fromkeys((point.metric, point.samples) for point in found.curve))
     heads = (number(metric if group == "all" else f"{metric}\n{group}") for metric, group in groups)
-    sheet = Sheet("condition by condition", fixed("condition"), *heads)
-    values = {(p.condition, p.metric, p.samples): p.value for p in found.curve}
+    note = "" if found.reference is None else "behind the stroke the reference"
+    sheet = Sheet("condition by condition", fixed("condition"), *heads, note=note)
+    values = {(point.condition, point.metric, point.samples): _value(point) for point in found.curve}
     for condition in dict.fromkeys(point.condition for point in found.curve):
-        cells = ((condition, *group) for group in groups)
-        sheet.add(condition, *(figure(values[cell]) if cell in values else "" for cell in cells))
+        sheet.add(condition, *(values.get((condition, *group), "") for group in groups))
     yield sheet
+
+
+def _value(point: Point) -> str:
+    return figure(point.value) + ("" if point.reference is None else f" / {figure(point.reference)}")
 
 
 def _heads() -> list[Column]:

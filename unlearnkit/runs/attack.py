@@ -340,7 +340,8 @@ def _fitting(place: Workplace, run: records.Run, inputs: Inputs, part: Part) -> 
 def report_of(place: Workplace, run: records.Run, against: records.Run | None, computed: int = 0) -> AttackReport:
     """A complete attack as a report; what came back is kept as numbers of the run."""
     found = attacked(place, run)
-    told = outcomes(found, None if against is None else attacked(place, against))
+    theirs = None if against is None else attacked(place, against)
+    told = outcomes(found, theirs)
     rows = [row for outcome in told for row in _numbers(outcome)]
     place.store.put_aggregates(run.id, rows)
     runs = [run] if against is None else [run, against]
@@ -354,7 +355,7 @@ def report_of(place: Workplace, run: records.Run, against: records.Run | None, c
         computed=computed,
         from_store=len(asked) - computed,
         outcomes=told,
-        curve=curve(found),
+        curve=curve(found, theirs),
     )
 
 

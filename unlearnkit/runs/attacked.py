@@ -8,8 +8,8 @@ beyond what the same attack makes of the sample there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import comb
 from typing import Any, Literal
 
@@ -62,13 +62,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Point:
-    """The mean of a metric's terms over a group's n samples, under one condition, or as the best of some attempts."""
+    """The mean of a metric's terms over a group's n samples, under one condition, or as the best of some attempts; and
+    the same mean of the reference's samples, under the same condition."""
 
     condition: str
     metric: str
     samples: Group
     n: int
     value: float
+    reference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,14 +164,17 @@ def _outcome(
     )  # fmt: skip
 
 
-def curve(found: Attacked) -> list[Point]:
+def curve(found: Attacked, against: Attacked | None) -> list[Point]:
     """The means under each condition; of attempts, of the best of 1, 2, 4 … and all of them."""
-    attempts = bool(found.run.config["attempts"])
-    points = []
+    theirs = {} if against is None else {(p.condition, p.metric, p.samples): p.value for p in _points(against)}
+    return [replace(p, reference=theirs.get((p.condition, p.metric, p.samples))) for p in _points(found)]
+
+
+def _points(found: Attacked) -> Iterator[Point]:
+    told = _attempts if found.run.config["attempts"] else _conditions
     for metric in found.metrics:
         for group in found.groups():
-            points += _attempts(found, metric, group) if attempts else _conditions(found, metric, group)
-    return points
+            yield from told(found, metric, group)
 
 
 def _conditions(found: Attacked, metric: str, group: Group) -> list[Point]:
