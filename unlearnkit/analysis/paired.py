@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unlearnkit.metrics.intervals import bootstrap
+from unlearnkit.analysis.bootstrap import bootstrap
 
 
 @dataclass(frozen=True)

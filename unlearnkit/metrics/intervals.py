@@ -1,4 +1,4 @@
-"""How far a number over samples may be trusted: percentile bootstrap intervals, of means and of aggregates.
+"""How far a number over samples may be trusted: percentile bootstrap intervals of aggregates.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. Equal arguments give equal bounds.
 """
@@ -10,30 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unlearnkit.analysis.bootstrap import middle
 from unlearnkit.contracts import Aggregate, Column, Columns, Interval, Undefined
 
-_BLOCK = 1 << 22
 DRAWS = 300
 """Resamples of an aggregate, each of which is combined anew."""
 LOST = 0.1
 """The largest share of them that may have no value."""
-
-
-def bootstrap(values: np.ndarray, confidence: float = 0.95, draws: int = 2000, seed: int = 0) -> Interval | None:
-    """Bounds of the mean of `values`, [n]: quantiles of the means of `draws` resamples of n with replacement.
-
-    None for fewer than two values, which say nothing of their spread.
-    """
-    n = len(values)
-    if n < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    # In blocks of draws, so that memory does not grow with draws × n.
-    rows = max(1, _BLOCK // n)
-    means = np.concatenate(
-        [values[rng.integers(n, size=(min(rows, draws - start), n))].mean(axis=1) for start in range(0, draws, rows)]
-    )
-    return _middle(means, confidence)
 
 
 @dataclass(frozen=True)
@@ -84,12 +67,7 @@ def resampled(
         value = aggregate.combine(own, others[0] if others else None)
         if not isinstance(value, Undefined) and np.isfinite(value):
             found.append(value)
-    return _middle(np.array(found), confidence) if len(found) >= (1 - LOST) * draws else None
-
-
-def _middle(values: np.ndarray, confidence: float) -> Interval:
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    return middle(np.array(found), confidence) if len(found) >= (1 - LOST) * draws else None
 
 
 def _samples(*of: Columns) -> dict[str, np.ndarray]:

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from unlearnkit.analysis.bootstrap import bootstrap
 from unlearnkit.contracts import Metric
-from unlearnkit.metrics.intervals import bootstrap
 from unlearnkit.runs.evaluate import offered, suite_of
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import records

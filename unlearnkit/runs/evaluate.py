@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearnkit.analysis.bootstrap import bootstrap
 from unlearnkit.contracts import Aggregate, Columns, Metric, Sample, Undefined, to_be_forgotten
 from unlearnkit.data.layout import Layout
 from unlearnkit.data.made import completed
 from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
-from unlearnkit.metrics.intervals import bootstrap, estimate
+from unlearnkit.metrics.intervals import estimate
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest
