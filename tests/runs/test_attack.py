@@ -212,6 +212,7 @@ def test_the_reference_goes_through_the_same_attack(
     assert found.reference is not None
     theirs, mine = place.store.run(found.reference), place.store.run(found.run)
     assert (theirs.model, theirs.parent) == (only.model, only.run)
+    assert place.store.run("@last") == mine
     assert theirs.datasets == mine.datasets and theirs.config["options"] == mine.config["options"]
     for outcome in found.outcomes:
         taught = {row.sample for row in place.store.rows(mine.datasets["shown"])}
@@ -230,8 +231,9 @@ def test_the_reference_goes_through_the_same_attack(
     assert resume(place, found.run) == replace(found, computed=0, from_store=found.computed + found.from_store)
     by_run = attacked("relearn", RELEARN, metrics=["probability"], reference=found.reference)
     assert (by_run.reference, by_run.computed) == (found.reference, 0)
-    (shown, _) = (a for a in collect(place, []).attacks)
-    assert shown.outcomes == found.outcomes and shown.run == found.run
+    reported = {a.run: a for a in collect(place, []).attacks}
+    assert set(reported) == {found.run, found.reference}
+    assert reported[found.run].outcomes == found.outcomes and reported[found.run].curve == found.curve
 
 
 def test_a_report_shows_the_attacks_on_a_runs_model(

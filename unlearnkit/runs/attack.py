@@ -109,11 +109,12 @@ def attack(
 
     own = assault(run_source(place, model), against)
     theirs = None if against is None else assault(against, None)
+    other, before = None, 0
+    if theirs is not None:  # first, so that what was called for is what was done last
+        place.progress.say(f"the same attack on {reference}, which the numbers are held against, comes first")
+        other, before = _run(place, theirs, aside=True)
     run, computed = _run(place, own)
-    if theirs is None:
-        return report_of(place, run, None, computed)
-    other, more = _run(place, theirs, aside=True)
-    return report_of(place, run, other, computed + more)
+    return report_of(place, run, other, before + computed)
 
 
 @dataclass(frozen=True)
