@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
@@ -13,6 +14,17 @@ from dataclasses import dataclass
 from unlearnkit.contracts import Algorithm, Sampler
 from unlearnkit.hookspecs import hookimpl
 """
+
+ROOM = Path(__file__).parents[2] / "plugins"
+"""Where distributions of their own lie."""
+
+
+def installed_by_pip(distribution: str, target: Path) -> Path:
+    """One of this repository's distributions, in a folder as pip leaves it, without what it depends on."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(target), str(ROOM / distribution)], check=True)
+    return target
+
 
 Install = Callable[[str, str], EntryPoint]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +10,16 @@ from conftest import Answer
 
 from unlearnkit.plugins import plugins
 
+from .conftest import ROOM, installed_by_pip
+
 pytest_plugins = "pytester"
 
-FOLDER = Path(__file__).parents[2] / "plugins" / "unlearnkit-lm-eval"
+FOLDER = ROOM / "unlearnkit-lm-eval"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("site")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(target), str(FOLDER)], check=True)
-    return target
+    return installed_by_pip(FOLDER.name, tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,19 +19,18 @@ from unlearnkit.runs.resume import resume
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import load_settings
 
+from .conftest import ROOM, installed_by_pip
+
 pytest.importorskip("peft", reason="LoRA needs peft, which `make test` installs")
 pytest_plugins = "pytester"
 
-LORA = Path(__file__).parents[2] / "plugins" / "unlearnkit-lora"
+LORA = ROOM / "unlearnkit-lora"
 Cli = Callable[..., Answer]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("site")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(target), str(LORA)], check=True)
-    return target
+    return installed_by_pip(LORA.name, tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture
