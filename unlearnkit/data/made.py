@@ -5,13 +5,13 @@ with one thing in it replaced by one of its kind from another sample of the set:
 question does not say. Where that does not give enough, the answer of another sample of about its length stands in, in
 the same frame. So right and wrong differ in what is said, not in how.
 
-Everything is a function of the set: what is chosen among equals is chosen by a hash of the sample's id.
+Everything is a function of the set: what is chosen among texts of one length is chosen by a hash of the sample's id.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unlearnkit.contracts import Sample
@@ -60,14 +60,59 @@ class Slot:
     start: int
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Texts to choose from, each once, in alphabetical order and by their number of words."""
+
+    by_words: Mapping[int, Sequence[str]]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Pool:
+        found: dict[int, list[str]] = {}
+        for text in sorted(set(texts)):
+            found.setdefault(len(text.split()), []).append(text)
+        return cls(found)
+
+    def near(self, text: str, sample: Sample) -> Iterator[str]:
+        """All of them, first those that are as many words as a text is; which of many comes first is by the sample."""
+        n = len(text.split())
+        for words in sorted(self.by_words, key=lambda words: (abs(words - n), words)):
+            same = self.by_words[words]
+            first = derive(0, "other", sample.id, words) % len(same)
+            yield from same[first:]
+            yield from same[:first]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What wrong answers are made of: the things that a set's answers name, by kind; its answers; and which of them
+    answer a prompt."""
+
+    things: Mapping[str, Pool]
+    answers: Pool
+    to: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> Material:
+        asked = [sample for sample in samples if sample.prompt.strip()]
+        things: dict[str, list[str]] = {kind: [] for kind in KINDS}
+        to: dict[str, list[str]] = {}
+        for sample in asked:
+            to.setdefault(sample.prompt, []).append(sample.answer)
+            for slot in slots(sample.answer):
+                things[slot.kind].append(slot.text)
+        pools = {kind: Pool.of(texts) for kind, texts in things.items()}
+        return cls(pools, Pool.of(sample.answer for sample in asked), to)
+
+
 def completed(chosen: SampleSet) -> SampleSet:
     """The set with paraphrases and wrong answers made where samples have none, and counts of both.
 
     What the data say stays as it is: given wrong answers get no made paraphrase beside them, as that would be of
     another form than they are. Samples without a prompt are left alone, as there is nothing to ask.
     """
-    pool = _things(chosen.samples)
-    samples = tuple(_with_others(sample, chosen.samples, pool) for sample in chosen.samples)
+    material = Material.of(chosen.samples)
+    samples = tuple(_with_others(sample, material) for sample in chosen.samples)
     both = list(zip(chosen.samples, samples, strict=True))
     made = {
         "paraphrases": sum(before.paraphrases != after.paraphrases for before, after in both),
@@ -114,14 +159,14 @@ def swapped(text: str, slot: Slot, other: str) -> str:
     return text[: slot.start] + other + text[slot.start + len(slot.text) :]
 
 
-def _with_others(sample: Sample, samples: Sequence[Sample], pool: Mapping[str, Sequence[str]]) -> Sample:
+def _with_others(sample: Sample, material: Material) -> Sample:
     if sample.wrong or not sample.prompt.strip():
         return sample
     form = None if sample.paraphrases else frame(sample)
     right = sample.paraphrases[0] if form is None else framed(form, sample.answer)
     taken = {_alike(text) for text in (sample.answer, right, *sample.paraphrases)}
     wrong: list[str] = []
-    for text in _wrong(sample, right, form or "{}", samples, pool):
+    for text in _wrong(sample, right, form or "{}", material):
         if len(wrong) == WRONG:
             break
         if _alike(text) not in taken:
@@ -130,49 +175,26 @@ def _with_others(sample: Sample, samples: Sequence[Sample], pool: Mapping[str, S
     return replace(sample, paraphrases=sample.paraphrases or (right,), wrong=tuple(wrong)) if wrong else sample
 
 
-def _wrong(
-    sample: Sample, right: str, form: str, samples: Sequence[Sample], pool: Mapping[str, Sequence[str]]
-) -> Iterator[str]:
+def _wrong(sample: Sample, right: str, form: str, material: Material) -> Iterator[str]:
     """Wrong answers, best first: one thing swapped, a different one each time while there are; then others' answers."""
     things = list(slots(right, sample.prompt))
     own = [slot.text for slot in things]
-    fillers = [
-        sorted(
-            (thing for thing in pool[slot.kind] if not any(_one_says_the_other(thing, text) for text in own)),
-            key=_nearest(sample, slot.text),
-        )
-        for slot in things
-    ]
-    for turn in range(max(map(len, fillers), default=0)):
-        for slot, others in zip(things, fillers, strict=True):
-            if turn < len(others):
-                yield swapped(right, slot, others[turn])
-    answers = {
-        _alike(other.answer): other.answer
-        for other in samples
-        if other.prompt.strip() not in ("", sample.prompt.strip())
-        and not _one_says_the_other(other.answer, sample.answer)
-    }
-    for answer in sorted(answers.values(), key=_nearest(sample, sample.answer)):
+    left = [(slot, _apart(material.things[slot.kind].near(slot.text, sample), own)) for slot in things]
+    while left:
+        going = []
+        for slot, others in left:
+            other = next(others, None)
+            if other is not None:
+                going.append((slot, others))
+                yield swapped(right, slot, other)
+        left = going
+    for answer in _apart(material.answers.near(sample.answer, sample), material.to[sample.prompt]):
         yield framed(form, answer)
 
 
-def _nearest(sample: Sample, text: str) -> Callable[[str], tuple[int, int]]:
-    """Orders texts by how far they are from one in words, then by a hash of the sample and themselves."""
-
-    def distance(other: str) -> tuple[int, int]:
-        return abs(len(other.split()) - len(text.split())), derive(0, "other", sample.id, other)
-
-    return distance
-
-
-def _things(samples: Sequence[Sample]) -> dict[str, list[str]]:
-    """All things of a set's answers by kind, each once."""
-    found: dict[str, dict[str, None]] = {kind: {} for kind in KINDS}
-    for sample in samples:
-        for slot in slots(sample.answer):
-            found[slot.kind][slot.text] = None
-    return {kind: list(things) for kind, things in found.items()}
+def _apart(texts: Iterable[str], own: Sequence[str]) -> Iterator[str]:
+    """Those of some texts that neither say one of one's own nor are said by it."""
+    return (text for text in texts if not any(_one_says_the_other(text, other) for other in own))
 
 
 def _is_sentence(answer: str) -> bool:
