@@ -89,7 +89,9 @@ def document(at: int, acc: float, **more: Any) -> dict[str, Any]:
     """A row of lm-eval's sample log of a multiple-choice task."""
     return {
         "doc_id": at, "doc": {"question": f"Question {at}?", "choices": ["a", "b", f"c{at}", "d"], "answer": 2},
-        "target": 2, "arguments": {f"gen_args_{i}": {"arg_0": f"Question {at}?", "arg_1": " A"} for i in range(4)},
+        "target": 2, "arguments": {
+            f"gen_args_{i}": {"arg_0": f"Question: {at}?\nAnswer:", "arg_1": f" {x}"} for i, x in enumerate("ABCD")
+        },
         "resps": [[["-1.5", "False"]]] * 4, "filtered_resps": [["-1.5", "False"]] * 4, "filter": "none",
         "metrics": ["acc", "acc_norm"], "doc_hash": "0", "prompt_hash": "1", "target_hash": "2", "acc": acc,
         "acc_norm": 1.0 - acc, **more,

@@ -11,6 +11,7 @@ import pytest
 from conftest import Answer
 
 import unlearnkit
+from unlearnkit.data.samples import sample_id
 from unlearnkit.runs.imported import files, import_logs
 from unlearnkit.runs.imported.log import question_of
 from unlearnkit.runs.workplace import Workplace
@@ -179,6 +180,16 @@ def test_tasks_of_one_model_are_one_run(cli: Cli, tmp_path: Path):
     assert again["run"] == found["run"]
     twice = cli("import", bio, bio, *JSON)
     assert (twice.code, twice.error["code"]) == (2, "form")
+
+
+def test_a_document_is_what_the_model_was_given_and_the_right_option(place: Workplace, tmp_path: Path):
+    old = {**document(1, 1.0), "arguments": [["Question: 1?\nAnswer:", f" {x}"] for x in "ABCD"]}
+    open_ended = {**document(2, 1.0), "arguments": [["2 + 2 =", {"until": []}]], "target": " 4"}
+    file = write_lines(tmp_path / "samples_x.jsonl", [document(0, 1.0), old, open_ended])
+    (found,) = import_logs(place, [file])
+    expected = [("Question: 0?\nAnswer:", "C"), ("Question: 1?\nAnswer:", "C"), ("2 + 2 =", "4")]
+    samples = {row.sample for row in place.store.results(found.report.run)}
+    assert samples == {sample_id(*texts) for texts in expected}
 
 
 def test_filters_are_metrics_of_their_own(cli: Cli, tmp_path: Path):

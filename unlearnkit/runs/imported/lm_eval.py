@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from unlearnkit.runs.imported.files import Document, Malformed, Value, index, mapping, number, text
+from unlearnkit.runs.imported.files import Document, Malformed, Value, index, number, text
 from unlearnkit.runs.imported.log import Log, Row
 from unlearnkit.suites import Use
 
@@ -53,29 +53,22 @@ def plain(name: str) -> str:
 
 
 def _row(at: int, row: dict[str, Any]) -> Row:
-    """Texts of a document: a question with its right choice where it has them, else what the model was given."""
-    where = f"document {at}"
-    doc, target = mapping(row["doc"], where), row["target"]
-    choices, right = doc.get("choices"), doc.get("answer")
-    place = right if isinstance(right, int) and not isinstance(right, bool) else -1
-    if isinstance(doc.get("question"), str) and isinstance(choices, list) and 0 <= place < len(choices):
-        return Row(at, text(doc["question"], where), text(choices[place], where))
-    prompt = _prompt(row.get("arguments"))
-    if prompt is None or not isinstance(target, str | int | float):
+    """A document's texts: the first request's context, and of options the right one, else what was to come."""
+    where, target = f"document {at}", row["target"]
+    requests = [_parts(request) for request in _parts(row.get("arguments"))]
+    contexts = {request[0] if request else None for request in requests}
+    place = target if isinstance(target, int) and not isinstance(target, bool) else -1
+    if len(contexts) == 1 < len(requests) and 0 <= place < len(requests) and len(requests[place]) > 1:
+        target = requests[place][1]
+    context = requests[0][0] if requests and requests[0] else None
+    if not isinstance(context, str) or not isinstance(target, str | int | float):
         return Row(at)
-    return Row(at, text(prompt, where), text(str(target), where).strip())
+    return Row(at, text(context, where), text(str(target), where).strip())
 
 
-def _prompt(arguments: Any) -> str | None:
-    """The first request's context, in the old form [[context, …], …] or the new {"gen_args_0": {"arg_0": context}}."""
-    context = _first(_first(arguments))
-    return context if isinstance(context, str) else None
-
-
-def _first(of: Any) -> Any:
-    """The first of what a list or an object holds; None where it is neither, or empty."""
-    values = of.values() if isinstance(of, dict) else of if isinstance(of, list) else ()
-    return next(iter(values), None)
+def _parts(of: Any) -> list[Any]:
+    """What stands in an old list [[context, …], …] or a new object {"gen_args_0": {"arg_0": context, …}, …}."""
+    return list(of.values()) if isinstance(of, dict) else of if isinstance(of, list) else []
 
 
 def _values(row: dict[str, Any], where: str) -> dict[str, Value]:

@@ -20,8 +20,9 @@ class Losses:
 
 @dataclass(frozen=True)
 class Row:
-    """One sample in a log. `index` is its row in the data that were evaluated; `prompt` may still have the template
-    around the question. `values` are by the names of metrics; what the log lacks is absent."""
+    """One sample in a log. `index` is its row in the data that were evaluated; `prompt` is what was asked, as far as
+    it can be told from the template around it. `values` are by the names of metrics. What the log
+    lacks is absent."""
 
     index: int
     prompt: str | None = None

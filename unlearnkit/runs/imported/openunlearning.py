@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unlearnkit.runs.imported.files import Document, Malformed, Value, index, mapping, number, text
-from unlearnkit.runs.imported.log import ROUGES, Log, Losses, Row
+from unlearnkit.runs.imported.log import ROUGES, Log, Losses, Row, question_of
 from unlearnkit.suites import Use
 
 BY_INDEX = "value_by_index"
@@ -44,7 +44,7 @@ class _Draft:
         answer = self.losses.get("answer", ())
         return Row(
             index=at,
-            prompt=self.texts.get("input"),
+            prompt=question_of(self.texts["input"]) if "input" in self.texts else None,
             answer=self.texts.get("ground_truth"),
             generation=self.texts.get("generation"),
             values=self.values,

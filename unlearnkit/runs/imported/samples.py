@@ -1,7 +1,7 @@
 """Which sample each row of a log is, so that it stands beside one's own values of the same question.
 
 Where the data are named, a row is one of theirs: by its texts, or where it has none, by its place. Without them its
-texts make the sample, freed from the template around the question; a row without texts is its place in a split of so
+texts make the sample; a row without texts is its place in a split of so
 many rows of that form, which only another such log shares.
 """
 
@@ -14,7 +14,7 @@ from unlearnkit.contracts import Sample
 from unlearnkit.data.samples import SampleSet, sample_id
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.runs.identity import digest
-from unlearnkit.runs.imported.log import Row, question_of
+from unlearnkit.runs.imported.log import Row
 
 
 def sample_set(form: str, split: str, rows: Sequence[Row], data: SampleSet | None, *, label: str) -> SampleSet:
@@ -31,7 +31,7 @@ def sample_set(form: str, split: str, rows: Sequence[Row], data: SampleSet | Non
         if row.prompt is None or row.answer is None:
             samples.append(Sample(digest(form, split, len(rows), row.index)[:32], position, "", ""))
             continue
-        texts = question_of(row.prompt), row.answer
+        texts = row.prompt, row.answer
         # A text that stands there again has rows of its own: its figures count twice, as in the log.
         again = f"\0{seen[texts]}" if seen[texts] else ""
         seen[texts] += 1

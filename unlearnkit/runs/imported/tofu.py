@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unlearnkit.runs.imported.files import Document, Malformed, Value, index, mapping, number, sequence, text
-from unlearnkit.runs.imported.log import ROUGES, Log, Losses, Row
+from unlearnkit.runs.imported.log import ROUGES, Log, Losses, Row, question_of
 
 SPLITS = {
     "eval_log_forget.json": "forget",
@@ -88,4 +88,4 @@ def _texts(of: Any, where: str) -> tuple[str, str, str]:
     if len(parts) != 3:
         raise Malformed(f"{where} has {len(parts)} texts, not 3: prompt, generation and answer")
     prompt, generation, answer = (text(part, where) for part in parts)
-    return prompt, generation, answer.strip()
+    return question_of(prompt), generation, answer.strip()
