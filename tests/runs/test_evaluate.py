@@ -21,6 +21,8 @@ from unlearnkit.runs.resume import resume
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.workplace import Workplace
 
+from .lab import Lab
+
 
 @pytest.fixture
 def data(forget: DataSpec, retain: DataSpec) -> dict[str, DataSpec]:
@@ -166,3 +168,11 @@ def test_what_is_no_number_is_stored_as_a_reason(place: Workplace, model: str, f
     probe = Probe(samples=samples)
     rows = evaluating.measured("counting", Counting(), "forget", probe)  # type: ignore[arg-type]
     assert [(row.value, row.status) for row in rows[:3]] == [(None, "nonfinite"), (None, "nonfinite"), (1.0, "ok")]
+
+
+def test_what_a_plugins_command_made_goes_on_by_that_command(lab: Lab):
+    asked = {"config": {"request": {"by": "some-plugin"}}, "argv": ("unlearnkit", "its-command", "a model")}
+    run = lab.run("eval", "its-suite", {"forget": lab.data()}, state="failed", **asked)
+    with pytest.raises(UnlearnkitError, match="was made by some-plugin") as caught:
+        resume(lab.place, run.id)
+    assert (caught.value.code, caught.value.hint) == ("not-resumable", "unlearnkit its-command 'a model'")

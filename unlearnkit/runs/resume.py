@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,8 @@ def resume(place: Workplace, ref: str) -> Report:
 
     Raises:
         NotFound: no such run. BadInput: an ambiguous prefix, or an environment that could not give the same bits.
-        UnlearnkitError: `not-resumable` for a diverged run and for scores of weights that were never saved.
+        UnlearnkitError: `not-resumable` for a diverged run, for scores of weights that were never saved, and for what a
+            plugin's command made: its request says `by` whom.
     """
     run = place.reading().run(ref)
     asked = dict(run.config["request"])
@@ -35,6 +37,12 @@ def resume(place: Workplace, ref: str) -> Report:
         raise UnlearnkitError(
             f"run {run.id} scored the weights of run {run.parent} while that was training",
             hint=f"unlearnkit resume {run.parent}",
+            code="not-resumable",
+        )
+    if "by" in asked:
+        raise UnlearnkitError(
+            f"run {run.id} was made by {asked['by']}, whose command goes on with it when it is typed again",
+            hint=shlex.join(run.argv) or None,
             code="not-resumable",
         )
     if run.state != "complete":

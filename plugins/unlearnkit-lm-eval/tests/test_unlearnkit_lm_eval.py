@@ -21,6 +21,8 @@ from unlearnkit.contracts import Metric
 from unlearnkit.demo.tiny import build
 from unlearnkit.errors import NotFound, UnlearnkitError
 from unlearnkit.plugins import plugins
+from unlearnkit.report.collect import collect
+from unlearnkit.runs.resume import resume
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import Settings
 
@@ -95,6 +97,10 @@ def test_its_numbers_are_stored_sample_by_sample_and_found_again(
     assert {(row.split, row.metric) for row in rows} == {("ants", "acc")}
     assert found.metrics["ants.acc"].value == pytest.approx(sum(expected) / 3)
     assert (found.computed, found.from_store) == (3, 0)
+    (shown,) = collect(place, [found.run]).evaluated
+    assert shown.figures["ants.acc"].value == found.metrics["ants.acc"].value
+    with pytest.raises(UnlearnkitError, match="was made by unlearnkit-lm-eval"):
+        resume(place, found.run)
     monkeypatch.setattr("unlearnkit_lm_eval.use.load_model", None)
     assert lm_eval(place, model=model, asked=asked) == replace(found, computed=0, from_store=3)
 
