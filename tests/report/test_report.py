@@ -194,6 +194,16 @@ def test_a_number_names_what_it_was_held_against(cli: Cli, lab: Lab, copy: Path)
     assert [(row["low"], row["high"]) for row in rows if row["reference"] == before] == [("0.2", "0.3")]
 
 
+def test_what_evaluations_lack_stands_once_with_why(cli: Cli, lab: Lab, copy: Path):
+    with Store.open(copy) as store:
+        for name in ("uniform", "mrd"):
+            store.put_aggregates(lab.evaluated[name], [AggregateRow("auc_loss", None, reason="no_scores")])
+    _, _, lacking = cli("report", "--store", copy).out.partition("not there")
+    (row,) = (line for line in lacking.splitlines() if line.startswith("auc_loss"))
+    assert "the scores that it compares were not" in row
+    assert len(re.findall(r"#\d", row)) == 2
+
+
 def test_thirds_are_ranked_by_what_the_models_own_sampler_drew_by(cli: Cli, lab: Lab, copy: Path):
     words = ("score", "--model", lab.model, "--data", lab.forget, "-o", "draws=2", "--seed", 3)
     newer = cli(*words, "--store", copy, "--format", "json").json["run"]

@@ -308,6 +308,7 @@ def report_tables(found: Findings) -> list[Sheet]:
     sheets = [_evaluations(numbered)] if numbered else []
     against = {run: e.label for run, e in found.references.items()} | {e.run.id: f"#{i}" for i, e in numbered}
     sheets += [_side_by_side(some, reference, against) for some, reference in _with_references(found, numbered)]
+    sheets += _not_there(numbered)
     if found.difficulty:
         sheets.append(_difficulty(found))
     for _, group in groupby(sorted(found.thirds, key=lambda t: t.score_run), key=lambda t: t.score_run):
@@ -320,6 +321,24 @@ def report_tables(found: Findings) -> list[Sheet]:
 
 
 Numbered = tuple[int, "Evaluated"]
+
+
+def _not_there(numbered: Sequence[Numbered]) -> Iterator[Sheet]:
+    """Numbers that evaluations lack, with why, and which evaluations do. What some were held against a reference for is
+    not missed of the others, the reference among them."""
+    compared = {row.name for _, e in numbered for row in e.aggregates if row.reference is not None}
+    lack: dict[tuple[str, str], list[str]] = {}
+    for i, e in numbered:
+        numbers: list[tuple[str, Figure | AggregateRow]] = [*e.figures.items()]
+        numbers += [(a.name, a) for a in e.aggregates if a.reference is not None or a.name not in compared]
+        for name, of in numbers:
+            if of.value is None:
+                lack.setdefault((name, of.reason or "undefined"), []).append(f"#{i}")
+    if lack:
+        sheet = Sheet("not there", fixed(""), text("why"), text("in"))
+        for (name, reason), runs in lack.items():
+            sheet.add(name, REASONS.get(reason, reason), " ".join(runs))
+        yield sheet
 
 
 def _portions(numbered: Sequence[Numbered]) -> list[Sequence[Numbered]]:
