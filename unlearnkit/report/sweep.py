@@ -19,13 +19,11 @@ def sweep_sheets(found: SweepReport) -> list[Sheet]:
     rows = list(enumerate(found.averages, 1))
     names = list(dict.fromkeys(name for _, row in rows for name in row.values if name not in TOOK))
     over = [name for name in names if "." not in name]
-    sheets = [_combinations(rows, over)] if rows else []
+    sheets = [_combinations(rows)] if rows else []
+    if over:
+        sheets.append(_means("over samples", rows, over))
     for split, group in groupby([name for name in names if "." in name], key=lambda name: name.partition(".")[0]):
-        of_split = list(group)
-        sheet = Sheet(f"{split} set", fixed(""), *(_head(name.partition(".")[2]) for name in of_split))
-        for i, row in rows:
-            sheet.add(f"#{i}", *(_mean(row.values.get(name)) for name in of_split))
-        sheets.append(sheet)
+        sheets.append(_means(f"{split} set", rows, list(group)))
     if found.incomplete:
         sheet = Sheet("not complete", label("combination"), number("seed"), fixed("state"), text("why"))
         for outcome in found.incomplete:
@@ -34,12 +32,20 @@ def sweep_sheets(found: SweepReport) -> list[Sheet]:
     return sheets
 
 
-def _combinations(rows: Sequence[tuple[int, Averaged]], over: Sequence[str]) -> Sheet:
-    heads = (*(_head(name) for name in over), *(number(name) for name in TOOK))
+def _combinations(rows: Sequence[tuple[int, Averaged]]) -> Sheet:
+    heads = (number(name) for name in TOOK)
     sheet = Sheet("means over seeds, ± standard deviation", fixed(""), text("combination"), number("seeds"), *heads)
     for i, row in rows:
         took = (f"{row.values[name].value:.4g}" for name in TOOK)
-        sheet.add(f"#{i}", row.choice.label, str(len(row.seeds)), *(_mean(row.values.get(n)) for n in over), *took)
+        sheet.add(f"#{i}", row.choice.label, str(len(row.seeds)), *took)
+    return sheet
+
+
+def _means(title: str, rows: Sequence[tuple[int, Averaged]], names: Sequence[str]) -> Sheet:
+    """Some numbers of each combination."""
+    sheet = Sheet(title, fixed(""), *(_head(name.partition(".")[2] or name) for name in names))
+    for i, row in rows:
+        sheet.add(f"#{i}", *(_mean(row.values.get(name)) for name in names))
     return sheet
 
 
