@@ -38,6 +38,7 @@ def test_it_adds_a_command_and_a_metric_and_needs_lm_eval_for_neither(cli: Calla
     assert "lm-eval" in names
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("installed")
 def test_it_passes_its_own_tests(pytester: pytest.Pytester):
     pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install lm-eval")
