@@ -47,6 +47,13 @@ def test_a_suite_is_read_back_from_what_is_kept_of_it(name: str):
     assert Suite.of(json.loads(json.dumps(chosen.json()))) == chosen
 
 
+def test_what_stands_before_samples_for_one_suite_is_no_other_way_to_ask_for_another():
+    place = Workplace()
+    both, other = place.suite("tofu+membership").splits["forget"], place.suite("membership").splits["forget"]
+    assert (both.before, both.shots) == (other.before, other.shots)
+    assert place.suite("membership+tofu").splits["forget"].before == other.before
+
+
 def test_tofu_reads_what_its_aggregates_need():
     tofu = Workplace().suite("tofu")
     names = {split: {use.name for use in of.metrics} for split, of in tofu.splits.items()}
@@ -80,6 +87,17 @@ def test_a_file_says_plugins_options_and_what_holds_for_a_split(written: Callabl
         ("splits: {forget: {metrics: [probability], more: 1}}", "splits.forget.more"),
         ("splits: {}\nextra: 1", "extra"),
         ("!!python/object/apply:os.system [true]", "not YAML"),
+        ("max_new_tokens: 0\nsplits: {forget: {metrics: [loss]}}", "max_new_tokens: not 1"),
+        ("splits: {'forget@x': {metrics: [loss]}}", "forget@x"),
+        ("splits: {forget: {metrics: [{'@generation': {plugin: loss}}]}}", "@generation"),
+        ("splits: {forget: {metrics: [loss, {loss: {plugin: probability}}]}}", "twice"),
+        ("splits: {forget: {metrics: [loss]}}\naggregates: [{x: {plugin: auc}}, {x: {plugin: tpr}}]", "twice"),
+        ("splits: {forget: {metrics: [loss], shots: -1}}", "forget.shots"),
+        ("splits: {forget: {metrics: [loss], longest_answer: 0}}", "forget.longest_answer"),
+        ("splits: {forget: {metrics: [recall], before: nowhere}}", "no split nowhere"),
+        ("splits: {forget: {metrics: [rouge], stop: ['']}}", "forget.stop"),
+        ("splits: {forget: {metrics: [loss], rows: {shot: '{question}'}}}", "forget.rows.shot"),
+        ("splits: {forget: {metrics: [choice], rows: {choices: options, answer: 'it is {a}'}}}", "forget.rows.answer"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(written: Callable[[str], Suite], text: str, said: str):

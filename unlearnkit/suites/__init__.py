@@ -15,15 +15,18 @@ to be forgotten is in splits whose names begin with "forget".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from unlearnkit.data.layout import Layout
+from unlearnkit.data.layout import COLUMN, Layout
 from unlearnkit.errors import BadInput
 
-NAMES = r"^[a-z0-9][a-z0-9_.+-]*$"
+NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]*")
+LONGEST = 100_000
+"""Tokens of a generation, at most."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,43 @@ def read(path: Path, name: str) -> Suite:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise BadInput(f"{path} is no suite: {where}: {first['msg']}", code="suite") from error
-    return found.suite(name)
+    suite = found.suite(name)
+    for where, wrong in _flaws(suite):
+        raise BadInput(f"{path} is no suite: {where}: {wrong}", code="suite")
+    return suite
+
+
+def _flaws(suite: Suite) -> Iterator[tuple[str, str]]:
+    """What in a suite could not be done: where, and what is wrong."""
+    if not 1 <= suite.max_new_tokens <= LONGEST:
+        yield "max_new_tokens", f"not 1 … {LONGEST}"
+    yield from _misnamed("aggregates", [use.name for use in suite.aggregates])
+    yield from _misnamed("splits", list(suite.splits))
+    for name, of in suite.splits.items():
+        where = f"splits.{name}"
+        yield from _misnamed(f"{where}.metrics", [use.name for use in of.metrics])
+        for key, number, least in (
+            ("max_new_tokens", of.max_new_tokens, 1), ("longest_answer", of.longest_answer, 1), ("shots", of.shots, 0),
+        ):  # fmt: skip
+            if number is not None and not least <= number <= LONGEST:
+                yield f"{where}.{key}", f"not {least} … {LONGEST}"
+        for key, other in (("before", of.before), ("examples", of.examples)):
+            if other is not None and other not in suite.splits:
+                yield f"{where}.{key}", f"there is no split {other}"
+        if "" in of.stop:
+            yield f"{where}.stop", "an empty text ends everything"
+        if of.rows is not None and (unknown := sorted(set(COLUMN.findall(of.rows.shot)) - {"prompt", "answer"})):
+            yield f"{where}.rows.shot", f"has {{{unknown[0]}}}, not {{prompt}} or {{answer}} alone"
+        if of.rows is not None and of.rows.choices is not None and not COLUMN.fullmatch(of.rows.answer):
+            yield f"{where}.rows.answer", "with choices it is one {column}, which says the right one"
+
+
+def _misnamed(where: str, names: list[str]) -> Iterator[tuple[str, str]]:
+    for name in names:
+        if not NAME.fullmatch(name):
+            yield where, f'"{name}" is no name of a-z, 0-9, . _ + -'
+        if names.count(name) > 1:
+            yield where, f'"{name}" stands there twice'
 
 
 def _split(data: Mapping[str, Any]) -> Split:
@@ -141,7 +180,7 @@ def _split(data: Mapping[str, Any]) -> Split:
 
 
 def _both(name: str, mine: Split, theirs: Split) -> Split:
-    if _asked(mine) != _asked(theirs):
+    if _asked(mine) != _asked(theirs) or (mine.before and theirs.before and _behind(mine) != _behind(theirs)):
         raise BadInput(
             f"the suites put split {name} to a model in two ways", hint="evaluate them one by one", code="suite"
         )
@@ -149,6 +188,8 @@ def _both(name: str, mine: Split, theirs: Split) -> Split:
     return replace(
         mine,
         metrics=_once(f"split {name}", mine.metrics, theirs.metrics),
+        before=mine.before or theirs.before,
+        shots=mine.shots or theirs.shots,
         max_new_tokens=longest,
         others="made" if "made" in (mine.others, theirs.others) else "given",
         hub=mine.hub or theirs.hub,
@@ -157,7 +198,12 @@ def _both(name: str, mine: Split, theirs: Split) -> Split:
 
 def _asked(of: Split) -> list[Any]:
     """How the samples of a split become what a model is asked, and what is kept of its answer."""
-    return [of.template, of.before, of.examples, of.shots, of.rows, of.longest_answer, of.stop]
+    return [of.template, of.examples, of.shots if of.examples else 0, of.rows, of.longest_answer, of.stop]
+
+
+def _behind(of: Split) -> list[Any]:
+    """What stands before samples where a metric wants that, which changes nothing for the others."""
+    return [of.before, of.shots]
 
 
 def _once(where: str, mine: tuple[Use, ...], theirs: tuple[Use, ...]) -> tuple[Use, ...]:
