@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearnkit.contracts import Probe, Undefined
+from unlearnkit.contracts import Probe, Sample, Undefined
 from unlearnkit.metrics.rouge import Rouge
 
 from .probes import samples
@@ -17,6 +18,12 @@ words = st.lists(st.sampled_from(["ab", "cd", "ef", "gh"]), min_size=1, max_size
 
 def rouge(answer: str, said: str, **options) -> float | Undefined:
     return Rouge(**options).measure(Probe(samples(answer), generation=[said]))[0]
+
+
+def test_what_was_not_asked_was_not_answered():
+    text = Sample("a", 0, "", "ab cd")
+    said = [Probe([of], generation=["ab"]) for of in (text, replace(text, lead="ab"))]
+    assert [Rouge().measure(probe)[0] for probe in said] == [Undefined("no_prompt"), 0.5]
 
 
 def common_subsequence(a: tuple[str, ...], b: tuple[str, ...]) -> int:

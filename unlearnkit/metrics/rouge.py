@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from unlearnkit.contracts import Direction, Metric, Need, Probe, Undefined
+from unlearnkit.contracts import Direction, Metric, Need, Probe, Sample, Undefined
 from unlearnkit.options import option
 
 
@@ -15,8 +15,9 @@ class Rouge(Metric):
     """Overlap of the generated text with the answer: ROUGE by the package `rouge_score`, 0 … 1.
 
     With the defaults, the share of the answer's words that the generation has in the same order, as in TOFU.
-    An empty generation has overlap 0. The package's words are runs of a-z and 0-9, so an answer in another
-    script has none: Undefined ("no_target"). Source: Lin, "ROUGE", 2004; arXiv 2401.06121, §2.2.
+    An empty generation has overlap 0. Undefined where nothing was asked, as of plain text ("no_prompt"), and where the
+    answer has no word ("no_target"): the package's words are runs of a-z and 0-9, so other scripts have none.
+    Source: Lin, "ROUGE", 2004; arXiv 2401.06121, §2.2.
     """
 
     variant: Literal["rougeL", "rouge1"] = option("rougeL", "longest common subsequence, or single words")
@@ -37,9 +38,12 @@ class Rouge(Metric):
         words = DefaultTokenizer(self.stemmer)
         scorer = RougeScorer([self.variant], tokenizer=words)
         field = "recall" if self.score == "recall" else "fmeasure"
-        return [
-            float(getattr(scorer.score(sample.answer, text)[self.variant], field))
-            if words.tokenize(sample.answer)
-            else Undefined("no_target")
-            for sample, text in zip(probe.samples, probe.generation, strict=True)
-        ]
+
+        def overlap(sample: Sample, text: str) -> float | Undefined:
+            if not sample.prompt and not sample.lead:
+                return Undefined("no_prompt")
+            if not words.tokenize(sample.answer):
+                return Undefined("no_target")
+            return float(getattr(scorer.score(sample.answer, text)[self.variant], field))
+
+        return [overlap(sample, text) for sample, text in zip(probe.samples, probe.generation, strict=True)]

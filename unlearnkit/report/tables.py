@@ -35,6 +35,8 @@ REASONS = {
     "no_wrong_answers": "the data have no wrong answers",
     "no_truth_ratio": "the data have no wrong answers",
     "no_target": "no token to measure",
+    "too_long": "longer than the model takes",
+    "no_prompt": "plain text: nothing was asked, so nothing was said",
     "no_words": "no word to measure",
     "too_short": "fewer words than are compared in a row",
     "no_prefix": "no samples to put before it, or no room for them",
