@@ -49,6 +49,10 @@ class Sample:
     questions: tuple[str, ...] = ()
     lead: str = ""
 
+    def others(self, needs: Collection[str]) -> tuple[str, ...]:
+        """The other answers that some needs of metrics mean."""
+        return (self.paraphrases if "paraphrases" in needs else ()) + (self.wrong if "wrong" in needs else ())
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -57,6 +57,13 @@ def test_no_beginning_that_gives_nothing_or_all(words: int):
     assert beginning(SAMPLE, words) is None
 
 
+def test_all_answers_to_a_question_are_begun_alike():
+    own = replace(SAMPLE, paraphrases=("A baker.",), wrong=("A pilot.", "A nun."))
+    (asked,) = conditions(None, own)["agreed"].samples or ()
+    assert (asked.id, asked.lead, asked.answer) == (own.id, LEAD, " Ada Quill  is a baker.")
+    assert (asked.paraphrases, asked.wrong) == ((" A baker.",), (" A pilot.", " A nun."))
+
+
 def test_only_what_reads_generations_is_measured_behind_a_beginning():
     reads = {name: condition.reads for name, condition in conditions().items()}
     assert reads.pop("begun") == ("generation",)

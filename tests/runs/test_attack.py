@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +19,13 @@ from unlearnkit.contracts import Attack, Condition, Target
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput, UnlearnkitError
 from unlearnkit.hookspecs import hookimpl
+from unlearnkit.models import load_tokenizer, resolve
 from unlearnkit.plugins import Plugins
 from unlearnkit.report.collect import collect
 from unlearnkit.runs.attack import AttackReport, attack
 from unlearnkit.runs.evaluate import evaluate
 from unlearnkit.runs.finetune import finetune
+from unlearnkit.runs.imported import import_logs
 from unlearnkit.runs.resume import resume
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.workplace import Workplace
@@ -290,6 +293,34 @@ def test_too_long_for_the_model_is_a_reason(
     few = rows(place, found.run)["forget@few-shot"]
     assert len(few) == 8 and set(few.values()) == {None}
     assert {r.status for r in place.store.results(found.run) if r.split == "forget@few-shot"} == {"too_long"}
+
+
+def test_another_programs_model_is_no_reference(
+    place: Workplace, attacked: Callable[..., AttackReport], tmp_path: Path
+):
+    log = {"eval_log_forget.json": {"avg_gt_loss": {"0": 1.0}}}
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    (found,) = import_logs(place, [tmp_path / "log.json"])
+    with pytest.raises(BadInput, match="no model that could be attacked"):
+        attacked("quantize", reference=found.report.run)
+
+
+def test_a_wrong_answer_too_long_for_the_model_is_a_reason(place: Workplace, model: str, tmp_path: Path):
+    """By itself it fits, and behind an example the right answer alone does."""
+    from conftest import write_jsonl
+    from transformers import AutoConfig
+
+    room = AutoConfig.from_pretrained(model).max_position_embeddings
+    long = "7 " * int(room * 0.6 / (len(load_tokenizer(resolve(model))("7 " * 100).input_ids) / 100))
+    forget = [{"question": "Who?", "answer": "A pilot.", "perturbed_answer": [long]}]
+    files = {"forget": forget, "retain": [{"question": "What?", "answer": long}]}
+    data = {name: DataSpec(str(write_jsonl(tmp_path / f"{name}.jsonl", of))) for name, of in files.items()}
+    found = attack(
+        place, model=model, attack="paraphrase", data=data, metrics=["probability", "probability_options"],
+        options={"words": 0},
+    )  # fmt: skip
+    status = {r.split: r.status for r in place.store.results(found.run)}
+    assert (status["forget"], status["forget@few-shot"]) == ("ok", "too_long")
 
 
 @pytest.mark.parametrize(

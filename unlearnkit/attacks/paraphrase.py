@@ -43,7 +43,7 @@ class Paraphrase(Attack):
         if shots and asked:
             yield Condition("few-shot", [behind(shots, sample) for sample in asked])
         if asked:
-            yield Condition("agreed", [replace(s, lead=LEAD, answer=f" {s.answer}") for s in asked])
+            yield Condition("agreed", [agreed(sample) for sample in asked])
         if begun := [b for sample in target.samples if (b := beginning(sample, self.words))]:
             # The probability of the rest given the beginning is part of the whole's already.
             yield Condition("begun", begun, reads=("generation",))
@@ -58,6 +58,12 @@ def behind(shots: Sequence[Sample], sample: Sample) -> Sample:
     """A sample whose question stands behind others with their answers, in the words of the plain template."""
     before = "".join(f"{shot.prompt}\nAnswer: {shot.answer}\n\nQuestion: " for shot in shots)
     return replace(sample, prompt=before + sample.prompt)
+
+
+def agreed(sample: Sample) -> Sample:
+    """A sample whose answers, right and wrong, are begun with `LEAD`."""
+    right, wrong = ([f" {text}" for text in texts] for texts in (sample.paraphrases, sample.wrong))
+    return replace(sample, lead=LEAD, answer=f" {sample.answer}", paraphrases=tuple(right), wrong=tuple(wrong))
 
 
 def beginning(sample: Sample, words: int) -> Sample | None:

@@ -94,7 +94,7 @@ class Evaluator:
             if kind == "answer":
                 texts = [[answer] for answer in answers]
             else:
-                pairs = [(s.prompt, text) for s, own in zip(samples, others[kind], strict=True) for text in own]
+                pairs = [(s.prompt, text, s.lead) for s, own in zip(samples, others[kind], strict=True) for text in own]
                 found = iter(encode(self.tokenizer, template, pairs))
                 texts = [[next(found) for _ in own] for own in others[kind]]
             for i, own in enumerate(texts):

@@ -213,9 +213,9 @@ def _source_of(place: Workplace, reference: str) -> str:
     except (NotFound, BadInput):
         return run_source(place, reference)
     asked = run.config["request"]
-    if not asked:
+    if "model" not in asked:
         raise BadInput(
-            f"run {run.id} looked at weights in the middle of training, which are nowhere",
+            f"run {run.id} is of no model that could be attacked: another program's, or training's on its way",
             hint="--reference MODEL", code="reference",
         )  # fmt: skip
     return str(asked["model"])
@@ -331,7 +331,9 @@ def _templates(inputs: Inputs) -> dict[str, Template]:
 
 def _fitting(place: Workplace, run: records.Run, inputs: Inputs, part: Part) -> Part:
     """A part less the samples that cannot be asked in this way, which get their reason as rows."""
-    _, faults = encode_samples(inputs.tokenizer, part.template, part.samples, context=inputs.model.context)
+    needs = {need for metric in part.metrics.values() for need in metric.needs}
+    read = [replace(s, answer=text) for s in part.samples for text in s.others(needs)]
+    _, faults = encode_samples(inputs.tokenizer, part.template, [*read, *part.samples], context=inputs.model.context)
     unfit = {s.id: faults[s.position][0].replace("-", "_") for s in part.samples if s.position in faults}
     rows = [records.Result(part.split, name, s, None, why) for name in part.metrics for s, why in unfit.items()]
     place.store.put_results(run.id, rows)
