@@ -84,6 +84,26 @@ def test_all_of_them_on_a_small_model(asked: tuple[Probe, Any, Any]):
             assert metric.measure(probe)[row] == pytest.approx(expected, rel=2e-5), metric
 
 
+def test_a_lead_stands_before_all_answers(asked: tuple[Probe, Any, Any]):
+    """What is read behind it is the rest of the answer that begins with it."""
+    _, model, tokenizer = asked
+    led = Sample("d", 0, "Who is it?", " Wolfgang.", paraphrases=(" a man.",), wrong=(" Otto.",), lead="It is")
+    probe = Evaluator(model, tokenizer, batch_size=2).probe(
+        [led], {"answer", "paraphrases", "wrong"}, PLAIN, max_new_tokens=1
+    )
+    assert probe.answer is not None and probe.paraphrases is not None and probe.wrong is not None
+    given = len(tokenizer(" It is", add_special_tokens=False).input_ids)
+    read = {" Wolfgang.": probe.answer[0], " a man.": probe.paraphrases[0][0], " Otto.": probe.wrong[0][0]}
+    for rest, found in read.items():
+        log_p, answer = written_out(model, tokenizer, Sample("", 0, led.prompt, f"It is{rest}"))
+        assert found.logprobs == pytest.approx(log_p.gather(-1, answer[:, None])[given:, 0].tolist(), rel=1e-6)
+
+
+def test_a_model_that_says_nan_has_no_score():
+    probe = Probe(samples("a"), answer=[text(-1.0, math.nan, -2.0)])
+    assert MinK().measure(probe) == [Undefined("nonfinite")]
+
+
 def test_nothing_before_is_no_prefix(asked: tuple[Probe, Any, Any]):
     _, model, tokenizer = asked
     evaluator = Evaluator(model, tokenizer, batch_size=2, context=20)

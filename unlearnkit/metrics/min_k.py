@@ -34,6 +34,8 @@ class MinK(Metric):
         counted = self._scores(answer)[: max(answer.logprobs.size - self.tail, 0)]
         if not counted.size:
             return Undefined("no_target")
+        if not np.isfinite(answer.logprobs).all():
+            return Undefined("nonfinite")
         lowest = np.sort(counted)[: max(1, int(self.k * counted.size))]
         # Of a token that alone is possible nothing can be said; by then its score is no number.
         return float(lowest.mean()) if np.isfinite(counted).all() else Undefined("zero_spread")
