@@ -63,6 +63,28 @@ def test_two_suites_share_what_both_read(run: Callable[..., EvalReport], suite: 
     assert len(asked) == 2 and (third.computed, third.from_store) == (0, 8)
 
 
+def test_a_metric_may_be_called_as_a_need_is(run: Callable[..., EvalReport], suite: Callable[..., str], asked: Asked):
+    run(suite("one", "{generation: {plugin: rouge}}"))
+    again = run(suite("two", "{generation: {plugin: rouge}}"))
+    assert (len(asked), again.computed) == (1, 0)
+
+
+def test_other_numbers_over_the_same_samples_are_another_run_of_the_same_values(
+    run: Callable[..., EvalReport], suite: Callable[..., str], asked: Asked, tmp_path: Path
+):
+    name = suite("one", "probability")
+    plain = (tmp_path / name).read_text()
+    found = []
+    for share in ("[probability]", "[rouge]"):
+        (tmp_path / name).write_text(
+            f"{plain}\naggregates: [{{uc: {{plugin: unlearning_completeness, metrics: {share}}}}}]"
+        )
+        found.append(run(name))
+    assert found[0].run != found[1].run and len(asked) == 1
+    assert found[0].aggregates["uc"].value == 1 - found[0].metrics["forget.probability"].value  # type: ignore[operator]
+    assert found[1].aggregates["uc"].value is None
+
+
 def test_two_suites_at_once_make_one_pass(run: Callable[..., EvalReport], suite: Callable[..., str], asked: Asked):
     both = run(f"{suite('one', 'probability')}+{suite('two', 'exact_memorization', 'probability')}")
     assert asked == [(8, {"answer"})]

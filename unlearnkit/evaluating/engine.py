@@ -114,8 +114,8 @@ def measure(
     return computed
 
 
-GENERATIONS = "generation"
-"""Under what name the key of generations is kept, beside those of metrics."""
+GENERATIONS = "@generation"
+"""Under what name the key of generations is kept, beside those of metrics, none of which is called so."""
 
 
 def _known(store: Store, run: str, part: Part, name: str, wanted: Collection[str]) -> set[str]:

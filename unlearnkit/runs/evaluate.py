@@ -222,7 +222,11 @@ class EvalTask:
                     "before": self._before_key(split),
                 }
                 for split, of in self.suite.splits.items()
-            }
+            },
+            "aggregates": [
+                [use.name, *place.plugins.code("aggregate", use.plugin), dict(use.options)]
+                for use in self.suite.aggregates
+            ],
         }
 
     def request(self, place: Workplace, **parts: Any) -> dict[str, Any]:

@@ -232,7 +232,7 @@ result = _table(
 
 reading = _table(
     "reading",
-    # What determines the values of one metric on one split, less the sample; "generation" is what is said.
+    # What determines the values of one metric on one split, less the sample; "@generation" is what is said.
     _of_run(),
     _key("split"),
     _key("metric"),
