@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from unlearnkit.progress import Progress
     from unlearnkit.store import Store
 
+VERSION = 1
+"""Changes when what metrics are told of the same sample would be something else."""
+
 PIECE = 4
 """Batches in a piece of work. Rows are stored when it is done, and its prompts are answered together: a token costs
 less the more of them are found at a time."""

@@ -212,7 +212,10 @@ class EvalTask:
 
     def determines(self, place: Workplace) -> dict[str, Any]:
         """All that its results depend on besides the weights and the environment."""
+        from unlearnkit.evaluating import VERSION
+
         return {
+            "engine": VERSION,
             "parts": {
                 split: {
                     "metrics": {use.name: _code(place, self.metrics[split, use.name], use) for use in of.metrics},
@@ -238,11 +241,11 @@ class EvalTask:
 
     def parts(self, place: Workplace, weights: str) -> Iterator[Part]:
         """What is read of each split, under some weights."""
-        from unlearnkit.evaluating import Part
+        from unlearnkit.evaluating import VERSION, Part
 
         for split, of in self.suite.splits.items():
             template, longest = self.inputs.template_of(split), self._longest(split)
-            under = (weights, place.environment(), template.fingerprint)
+            under = (VERSION, weights, place.environment(), template.fingerprint)
             said = digest("generation", *under, longest)
             keys = {}
             for use in of.metrics:
