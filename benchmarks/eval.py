@@ -1,8 +1,9 @@
 """What evaluating costs: a suite's metrics from one pass, against the same metrics one by one.
 
-    python benchmarks/eval.py [--model MODEL] [--forget DATA] [--samples N] [--threads 1] [--max-new-tokens 200]
+    python benchmarks/eval.py [--model MODEL] [--suite tofu] [--forget DATA] [--holdout DATA] [--samples N]
+    python benchmarks/eval.py --suite benchmarks/peer.yaml      # what OpenUnlearning reads of the two sets
 
-*Together* is `unlearnkit eval --suite tofu`. *One by one, plainly* is how it is done without an engine: each metric
+*Together* is `unlearnkit eval --suite SUITE`. *One by one, plainly* is how it is done without an engine: each metric
 tokenises and runs its own texts, in batches in the order of the file, with every logit, and generation ends when its
 last row does. *One by one* is this engine, asked for one metric at a time from an empty store. With one thread times
 are processor seconds, which other work on the machine hardly changes: read the ratios.
@@ -57,38 +58,39 @@ def compare(place: Workplace, args: argparse.Namespace, folder: Path) -> None:
     if args.model is None and fetched() is None:
         raise SystemExit("no model: give --model, or python -m unlearnkit.models.gguf fetch")
     source = find_model(place, args.model or f"gguf:{fetched()}")
-    data = {"forget": DataSpec(args.forget)}
-    found = read_set(place, data["forget"])
-    sets = {"forget": replace(found, samples=found.samples[: args.samples])}
-    chosen = checked_suite(place, "tofu", data, max_new_tokens=args.max_new_tokens)
+    named = {"forget": DataSpec(args.forget), "holdout": DataSpec(args.holdout)}
+    data = {split: spec for split, spec in named.items() if split in place.suite(args.suite).splits}
+    sets = {split: read_set(place, spec) for split, spec in data.items()}
+    sets = {split: replace(found, samples=found.samples[: args.samples]) for split, found in sets.items()}
+    chosen = checked_suite(place, args.suite, data, max_new_tokens=args.max_new_tokens)
     task = eval_task(
         place, chosen, metrics_of(place, chosen), source, data, sets, reference=None,
         max_new_tokens=args.max_new_tokens, template="auto", system_prompt=None, batch_size=args.batch_size,
     )  # fmt: skip
-    (part,) = task.parts(place, source.fingerprint)
+    parts = list(task.parts(place, source.fingerprint))
     model, (clock, kind) = load_model(source), clock_for(args.threads)
     evaluator = evaluating.Evaluator(model, task.inputs.tokenizer, args.batch_size, source.context)
-    warm(evaluator, part)
-    heading(f"{len(part.samples)} samples of {args.forget}, {args.max_new_tokens} new tokens at most; {kind}")
+    warm(evaluator, parts)
+    counts = ", ".join(f"{len(part.samples)} samples of {data[part.split].source}" for part in parts)
+    heading(f"{chosen.name}: {counts}, {args.max_new_tokens} new tokens at most; {kind}")
 
     means: dict[str, dict[str, float]] = {"together": {}, "one by one": {}, "plainly": {}}
     with parts_of(clock) as spent:
-        together = timed(lambda: means["together"].update(measured(folder, part, evaluator)), clock)
+        together = timed(lambda: means["together"].update(measured(folder, parts, evaluator)), clock)
     row("together", together)
     for what, seconds in spent.items():
         row(f"  {what}", seconds, together)
-    one_by_one = 0.0
-    for name, metric in part.metrics.items():
-        alone = replace(part, metrics={name: metric}, keys={name: part.keys[name]})
-        seconds = timed(lambda alone=alone: means["one by one"].update(measured(folder, alone, evaluator)), clock)
-        row(f"one by one: {name}", seconds)
-        one_by_one += seconds
-    plain = Plainly(evaluator, part, args.batch_size)
-    plainly = 0.0
-    for name, metric in part.metrics.items():
-        seconds = timed(lambda name=name, metric=metric: means["plainly"].update({name: plain.mean(metric)}), clock)
-        row(f"one by one, plainly: {name}", seconds)
-        plainly += seconds
+    one_by_one = plainly = 0.0
+    for part in parts:
+        plain = Plainly(evaluator, part, args.batch_size)
+        for name, metric in part.metrics.items():
+            alone = replace(part, metrics={name: metric}, keys={name: part.keys[name]})
+            seconds = timed(lambda alone=alone: means["one by one"].update(measured(folder, [alone], evaluator)), clock)
+            full = f"{part.split}.{name}"
+            naive = timed(lambda full=full, metric=metric: means["plainly"].update({full: plain.mean(metric)}), clock)  # noqa: B023
+            row(f"{full}, one by one", seconds)
+            row(f"{full}, one by one, plainly", naive)
+            one_by_one, plainly = one_by_one + seconds, plainly + naive
 
     heading("Together, against")
     row("one by one", one_by_one)
@@ -101,16 +103,18 @@ def compare(place: Workplace, args: argparse.Namespace, folder: Path) -> None:
         print(f"  {name}: {value:.6f}, the other ways within {differs:.1e}{'' if differs < AGREES else ' (!)'}")
 
 
-def measured(folder: Path, part: evaluating.Part, evaluator: evaluating.Evaluator) -> Mapping[str, float]:
-    """The figures of a part, from an empty store."""
+def measured(folder: Path, parts: Sequence[evaluating.Part], evaluator: evaluating.Evaluator) -> Mapping[str, float]:
+    """The figures of some parts, from an empty store."""
     from unlearnkit.progress import SILENT
     from unlearnkit.store import Store
 
     with tempfile.TemporaryDirectory(dir=folder) as own, Store.open(Path(own) / "own.db") as store:
         run = begun(store)
-        evaluating.measure(store, run, part, lambda: evaluator, evaluator.batch_size, SILENT, keep_text=False)
-        columns = evaluating.columns(store.results(run), {("forget", n): m for n, m in part.metrics.items()})
-    return {name: column.mean for (_, name), column in columns.items()}
+        for part in parts:
+            evaluating.measure(store, run, part, lambda: evaluator, evaluator.batch_size, SILENT, keep_text=False)
+        metrics = {(part.split, name): metric for part in parts for name, metric in part.metrics.items()}
+        columns = evaluating.columns(store.results(run), metrics)
+    return {f"{split}.{name}": column.mean for (split, name), column in columns.items()}
 
 
 def begun(store: Any) -> str:
@@ -146,12 +150,13 @@ def parts_of(clock: Clock) -> Iterator[dict[str, float]]:
         yield spent
 
 
-def warm(evaluator: evaluating.Evaluator, part: evaluating.Part) -> None:
+def warm(evaluator: evaluating.Evaluator, parts: Sequence[evaluating.Part]) -> None:
     """Imports, first touches of memory, and the trial whether texts may share a beginning."""
-    needs = {need for metric in part.metrics.values() for need in metric.needs}
-    probe = evaluator.probe(part.samples[:2], needs, part.template, max_new_tokens=2)
-    for metric in part.metrics.values():
-        metric.measure(probe)
+    for part in parts:
+        needs = {need for metric in part.metrics.values() for need in metric.needs}
+        probe = evaluator.probe(part.samples[:2], needs, part.template, max_new_tokens=2)
+        for metric in part.metrics.values():
+            metric.measure(probe)
 
 
 class Plainly:
@@ -167,7 +172,8 @@ class Plainly:
         needs = set(metric.needs)
 
         def told(texts: Sequence[Sequence[str]]) -> list[list[TokenScores]]:
-            flat = iter(self.scores([(s, t) for s, own in zip(samples, texts, strict=True) for t in own]))
+            pairs = [(s, t) for s, own in zip(samples, texts, strict=True) for t in own]
+            flat = iter(self.scores(pairs, "vocabulary" in needs))
             return [[next(flat) for _ in own] for own in texts]
 
         probe = Probe(
@@ -187,7 +193,7 @@ class Plainly:
             yield texts, list(range(start, min(start + self.batch_size, len(texts))))
 
     @torch.inference_mode()
-    def scores(self, pairs: Sequence[tuple[Sample, str]]) -> list[TokenScores]:
+    def scores(self, pairs: Sequence[tuple[Sample, str]], vocabulary: bool) -> list[TokenScores]:
         found = []
         for texts_, rows in self.encoded(pairs):
             batch = collate(texts_, rows, pad=self.pad)
@@ -195,8 +201,10 @@ class Plainly:
             labels = batch.labels[:, 1:]
             losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=-100, reduction="none")
             hits = logits.argmax(-1) == labels
-            for loss, hit, mask in zip(losses, hits, labels != -100, strict=True):
-                found.append(TokenScores(-loss[mask].double().numpy(), hit[mask].numpy()))
+            entropy, spread = over_vocabulary(logits) if vocabulary else (None, None)
+            for i, mask in enumerate(labels != -100):
+                more = [] if entropy is None or spread is None else [entropy[i, mask].numpy(), spread[i, mask].numpy()]
+                found.append(TokenScores(-losses[i, mask].double().numpy(), hits[i, mask].numpy(), *more))
         return found
 
     @torch.inference_mode()
@@ -209,9 +217,18 @@ class Plainly:
         return [text.strip() for text in found]
 
 
+def over_vocabulary(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    log_p = logits.log_softmax(-1)
+    p = log_p.exp()
+    mean = (p * log_p).sum(-1)
+    return -mean, ((p * log_p.square()).sum(-1) - mean.square()).clamp_min(0).sqrt()
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model")
+    parser.add_argument("--suite", default="tofu")
+    parser.add_argument("--holdout", default="tofu:retain99")
     parser.add_argument("--forget", default="tofu:forget01_perturbed")
     parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=8)
