@@ -6,9 +6,13 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Answer
+
+import unlearnkit
 
 from .conftest import Lab
 
@@ -70,6 +74,56 @@ def test_without_a_run_it_is_of_the_newest_evaluation(report: Callable[..., Answ
     runs = (lab.unlearned["mrd"], lab.evaluated["before"])
     clauses = report(*runs, "--assert", "model_utility>=0", *JSON).json["asserted"]["clauses"]
     assert {c["run"] for c in clauses} == {lab.evaluated["mrd"], lab.evaluated["before"]}
+
+
+@pytest.fixture
+def asked(cli: Cli, lab: Lab, tmp_path: Path, retain_file: Path) -> Callable[..., tuple[str, dict[str, Any], int]]:
+    """Evaluates a model into a store of one's own, then asserts: the evaluation, the clause, and the exit code."""
+    store = tmp_path / "own.db"
+    data = {"forget": lab.forget, "retain": retain_file}
+
+    def evaluate_and_assert(condition: str, *splits: str, **more: Any) -> tuple[str, dict[str, Any], int]:
+        model, some = lab.store.parent / "mrd", {split: data[split] for split in splits}
+        run = unlearnkit.evaluate(model, some, store=store, max_new_tokens=2, **more).run
+        answer = cli("report", "--assert", condition, "--store", store, *JSON)
+        last = cli("runs", "show", "@last", "--store", store, *JSON).json["run"]
+        assert last == run
+        (clause,) = answer.json["asserted"]["clauses"]
+        return run, clause, answer.code
+
+    return evaluate_and_assert
+
+
+def test_a_reference_is_not_what_was_asked_for(asked: Callable[..., Any], lab: Lab):
+    """It is evaluated after what the store had already, and is no answer all the same."""
+    run, _, _ = asked("forget.probability>=0", "forget", "retain")
+    again, clause, code = asked("forget_quality>=0", "forget", "retain", reference=str(lab.store.parent / "uniform"))
+    assert (again, clause["run"], code) == (run, run, 0)
+
+
+def test_a_number_is_that_of_the_models_newest_evaluation_which_has_it(asked: Callable[..., Any]):
+    whole, _, _ = asked("model_utility>=0", "forget", "retain")
+    part, clause, code = asked("model_utility>=0", "forget")
+    assert part != whole
+    assert (clause["run"], code) == (whole, 0)
+    _, clause, _ = asked("forget.probability>=0", "forget")
+    assert clause["run"] == part
+    again, clause, code = asked("forget_quality>=0", "forget", "retain")
+    assert (clause["run"], clause["reason"], code) == (again, "no_reference", 4)
+
+
+def test_of_named_runs_those_evaluations_count_that_have_the_number(
+    asked: Callable[..., Any], cli: Cli, tmp_path: Path
+):
+    whole, _, _ = asked("model_utility>=0", "forget", "retain")
+    part, _, _ = asked("model_utility>=0", "forget")
+
+    def clauses(*runs: str) -> list[tuple[str, str | None]]:
+        answer = cli("report", *runs, "--assert", "model_utility>=0", "--store", tmp_path / "own.db", *JSON)
+        return [(c["run"], c["reason"]) for c in answer.json["asserted"]["clauses"]]
+
+    assert clauses(whole, part) == [(whole, None)]
+    assert clauses(part) == [(part, "no_retain")]
 
 
 @pytest.mark.parametrize(

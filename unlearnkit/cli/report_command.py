@@ -28,8 +28,9 @@ unlearnkit report @last --assert 'forget_quality>0.05 and model_utility>0.6'
 @click.argument("runs", nargs=-1, metavar="[RUN…]")
 @click.option(
     "--assert", "wanted", metavar="CONDITIONS",
-    help="What must hold of the named runs' evaluations, or of the newest: NAME>=NUMBER (or <=, >, <), with 'and'. "
-    "Names are those of `eval`. Exit code 4 where one does not hold, as what is undefined never does.",
+    help="What must hold of the named runs' evaluations, or else of the last one, references aside: "
+    "NAME>=NUMBER (or <=, >, <), with 'and'. Names are those of `eval`; of a model's evaluations those count that have "
+    "the number. Exit code 4 where one does not hold, as what is undefined never does.",
 )  # fmt: skip
 def command(place: Workplace, screen: Output, runs: tuple[str, ...], wanted: str | None) -> int:
     """Evaluations side by side, difficulty, and results by easy, middle and hard third. From the store alone.
@@ -37,13 +38,15 @@ def command(place: Workplace, screen: Output, runs: tuple[str, ...], wanted: str
     RUN may be a training run (its evaluations and its model's scores are shown), an evaluation or a score run. Beside
     each number stands what a model that never saw the forget set gets, where one was named as --reference.
     """
-    from unlearnkit.report.asserted import asserted
+    from unlearnkit.report.asserted import asked_for, asserted
     from unlearnkit.report.collect import collect
     from unlearnkit.runs.conditions import parse_all
 
     conditions = [] if wanted is None else parse_all("--assert", wanted)
     found = collect(place, runs)
-    clauses = asserted(found.evaluated if runs else found.evaluated[-1:], conditions) if conditions else []
+    clauses = []
+    if conditions:
+        clauses = asserted(found.evaluated if runs else asked_for(found), conditions, newest=not runs)
     if screen.tables:
         show_report(screen, found)
         show_clauses(screen, clauses)

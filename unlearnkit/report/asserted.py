@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnkit.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
-    from unlearnkit.report.collect import Evaluated
+    from unlearnkit.report.collect import Evaluated, Findings
     from unlearnkit.runs.conditions import Condition
 
 
@@ -38,8 +38,17 @@ class Clause:
         }
 
 
-def asserted(evaluated: Sequence[Evaluated], conditions: Sequence[Condition]) -> list[Clause]:
-    """Every condition on every evaluation.
+def asked_for(found: Findings) -> list[Evaluated]:
+    """The evaluations of the model that was evaluated last, the newest last, where no run was named: an evaluation that
+    others were held against was not asked for by itself."""
+    own = [e for e in found.evaluated if e.run.id not in found.references] or found.evaluated
+    newest_last = sorted(own, key=lambda e: e.run.beat)
+    return [e for e in newest_last if e.run.model == newest_last[-1].run.model]
+
+
+def asserted(evaluated: Sequence[Evaluated], conditions: Sequence[Condition], *, newest: bool = False) -> list[Clause]:
+    """Every condition on those evaluations of each model that have its number, or on the `newest` of them alone. Where
+    none has, it is missed by the last of the model that should have.
 
     Raises:
         NotFound: code `evaluations`, where there is none. BadInput: code `condition`, for a name that none has.
@@ -52,7 +61,21 @@ def asserted(evaluated: Sequence[Evaluated], conditions: Sequence[Condition]) ->
             close = get_close_matches(condition.name, known, n=1)
             hint = f'did you mean "{close[0]}"?' if close else f"there are: {', '.join(known)}"
             raise BadInput(f'--assert: there is no number "{condition.name}"', hint=hint, code="condition")
-    return [_clause(e, condition) for e in evaluated for condition in conditions]
+    by_model: dict[str, list[Evaluated]] = {}
+    for e in evaluated:
+        by_model.setdefault(e.run.model, []).append(e)
+    return [
+        _clause(e, condition)
+        for of_model in by_model.values()
+        for condition in conditions
+        for e in _judged(of_model, condition.name)[-1 if newest else 0 :]
+    ]
+
+
+def _judged(of_model: Sequence[Evaluated], name: str) -> Sequence[Evaluated]:
+    """Those of a model's evaluations that say something of a number: its value, or at least why there is none."""
+    there = [e for e in of_model if e.values.get(name) is not None]
+    return there or ([e for e in of_model if name in e.values] or of_model)[-1:]
 
 
 def _clause(e: Evaluated, condition: Condition) -> Clause:

@@ -27,7 +27,8 @@ DERIVED = ("datasets", "alive")
 
 class Runs(Base):
     def begin(self, run: Run) -> tuple[Run, bool]:
-        """Record a run unless one of its kind and identity is there; returns the stored one, and whether it is new.
+        """Record a run unless one of its kind and identity is there; returns the stored one, and whether it is new. One
+        that is complete was asked for now all the same, which its beat says.
 
         Its data sets and parent must be in the store before it, else ValueError."""
         time = run.created or now()
@@ -41,6 +42,9 @@ class Runs(Base):
                 roles = [{"run": run.id, "role": r, "dataset": d} for r, d in run.datasets.items()]
                 put(connection, schema.run_dataset, roles)
             same = (RUN.kind == run.kind) & (RUN.identity == run.identity)
+            if not new:
+                asked = sa.update(schema.run).where(same & (RUN.state == "complete"))
+                connection.execute(asked.values(beat=now()))
             return self._one(connection, sa.select(schema.run).where(same)), new
 
     def find(self, kind: str, identity: str) -> Run | None:
@@ -114,7 +118,8 @@ class Runs(Base):
             return self._by_id(connection, run_id)
 
     def run(self, ref: str, kinds: Collection[str] | None = None) -> Run:
-        """The run of an id, a unique prefix of one (4 characters or more, in any case), or "@last".
+        """The run of an id, a unique prefix of one (4 characters or more, in any case), or "@last": the one that was
+        worked on or asked for last.
 
         :raises NotFound: code "run".
         :raises BadInput: where several runs begin so, naming them.
@@ -123,7 +128,8 @@ class Runs(Base):
         if kinds is not None:
             query = query.where(RUN.kind.in_(kinds))
         if ref == "@last":  # scores that another run asked for are not what was done last
-            query = query.where((RUN.kind != "score") | RUN.parent.is_(None))
+            query = query.where((RUN.kind != "score") | RUN.parent.is_(None)).order_by(None)
+            query = query.order_by(RUN.beat.desc(), RUN.created.desc(), RUN.id.desc())
         else:
             if len(ref) < PREFIX:
                 raise BadInput(f'"{ref}" is too short for a run', hint=f"give {PREFIX} characters or more")
