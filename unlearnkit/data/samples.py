@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -92,6 +92,17 @@ def _digest(value: object) -> str:
 def sample_id(prompt: str, answer: str) -> str:
     """Content address of a sample: 32 hex digits of SHA-256 over its exact code points; no folding, no trimming."""
     return _digest([prompt, answer])[:32]
+
+
+def ids_apart(texts: Iterable[tuple[str, str]]) -> list[str]:
+    """Ids of prompts and answers that count each: one that stands there again is another sample."""
+    seen: Counter[tuple[str, str]] = Counter()
+    ids = []
+    for prompt, answer in texts:
+        again = f"\0{seen[prompt, answer]}" if seen[prompt, answer] else ""
+        seen[prompt, answer] += 1
+        ids.append(sample_id(prompt, answer + again))
+    return ids
 
 
 def load_samples(

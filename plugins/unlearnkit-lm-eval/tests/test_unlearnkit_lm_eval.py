@@ -14,7 +14,7 @@ pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install lm-
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from unlearnkit_lm_eval.metric import LmEval
-from unlearnkit_lm_eval.tasks import Asked, plain
+from unlearnkit_lm_eval.tasks import Asked, Document, Harness, plain
 from unlearnkit_lm_eval.use import lm_eval
 
 from unlearnkit.contracts import Metric
@@ -113,6 +113,38 @@ def test_other_documents_are_another_run(place: Workplace, model: str, folder: P
     other = lm_eval(place, model=model, asked=Asked(["ants"], folder=str(folder)))
     assert len({first.run, few.run, other.run}) == 3
     assert (few.computed, other.computed) == (2, 3)
+
+
+def test_what_is_no_number_has_no_value_and_the_rest_is_kept(
+    place: Workplace, model: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    found = [Document("q", "a", {"acc": float("nan")}), Document("r", "b", {"acc": 1.0})]
+    monkeypatch.setattr(Harness, "run", lambda *_: {"ants": found})
+    told = lm_eval(place, model=model, asked=Asked(["ants"], folder=str(folder)))
+    rows = place.store.results(told.run)
+    assert {(row.value, row.status) for row in rows} == {(None, "nonfinite"), (1.0, "ok")}
+    assert (told.metrics["ants.acc"].value, told.metrics["ants.acc"].n) == (1.0, 1)
+
+
+def test_a_document_that_asks_the_same_again_counts_again(place: Workplace, model: str, folder: Path):
+    rows = [ANTS[0], {**ANTS[0], "choices": ["a million", "six", "nine"]}, ANTS[0]]
+    (folder / "ants.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = lm_eval(place, model=model, asked=Asked(["ants"], folder=str(folder)))
+    figure = found.metrics["ants.acc"]
+    assert figure.n == found.computed == 3
+    assert figure.value == pytest.approx(sum(likeliest(model, row) == row["answer"] for row in rows) / 3)
+
+
+def test_other_examples_are_another_run(place: Workplace, model: str, folder: Path):
+    def asked(*examples: dict, shots: int) -> str:
+        (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in examples))
+        return lm_eval(place, model=model, asked=Asked(["ants"], folder=str(folder), shots=shots)).run
+
+    files = f"{{test: {folder / 'ants.jsonl'}, train: {folder / 'train.jsonl'}}}"
+    task = TASK.format(file="").replace("{test: }", files) + "fewshot_split: train\n"
+    (folder / "ants.yaml").write_text(task)
+    assert asked(ANTS[0], shots=1) != asked(ANTS[1], shots=1)
+    assert asked(ANTS[0], shots=0) == asked(ANTS[1], shots=0)
 
 
 def test_what_is_wrong_is_one_line(place: Workplace, model: str, folder: Path):

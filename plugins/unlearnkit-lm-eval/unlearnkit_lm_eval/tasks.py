@@ -65,7 +65,9 @@ class Harness:
         self._manager = _manager(asked)
         with _telling():
             found = dict(_flat(get_task_dict(list(asked.tasks), self._manager)))
-            self.tasks = {name: Task(name, _digest(task), task.higher_is_better()) for name, task in found.items()}
+            self.tasks = {
+                name: Task(name, _digest(task, asked.shots), task.higher_is_better()) for name, task in found.items()
+            }
 
     @property
     def version(self) -> str:
@@ -132,10 +134,12 @@ def _flat(tasks: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
             yield str(key), value
 
 
-def _digest(task: Any) -> str:
-    """A hash of all that a task's numbers depend on besides the model: what it says, and its documents."""
+def _digest(task: Any, shots: int | None) -> str:
+    """A hash of all that a task's numbers depend on besides the model: what it says, its documents, and where examples
+    are shown those that they are drawn from."""
     config = {key: value for key, value in task.dump_config().items() if key not in ("metadata", "dataset_kwargs")}
-    text = json.dumps([config, list(task.eval_docs)], sort_keys=True, default=str)
+    examples = list(task.fewshot_docs() or ()) if shots or (shots is None and task.config.num_fewshot) else []
+    text = json.dumps([config, list(task.eval_docs), examples], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

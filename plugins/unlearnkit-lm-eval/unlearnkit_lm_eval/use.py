@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from unlearnkit.data.samples import sample_id
+from unlearnkit.data.samples import ids_apart
 from unlearnkit.data.sources import offline
 from unlearnkit.models import ModelSource, load_model, load_tokenizer
 from unlearnkit.runs.evaluate import EvalReport, figures_of, metrics_of, run_source, writer
@@ -69,7 +70,8 @@ def _record(
     datasets, splits, results = {}, {}, []
     for name, documents in found.items():
         split = plain(name)
-        ids = [sample_id(document.prompt, document.answer) for document in documents]
+        # What asks and answers the same as another, maybe among other options, counts too, as it does for lm-eval.
+        ids = ids_apart([(document.prompt, document.answer) for document in documents])
         datasets[split] = digest("lm-eval", ids)
         text = place.settings.store_text
         place.store.put_dataset(
@@ -83,7 +85,7 @@ def _record(
         names = dict.fromkeys(metric for document in documents for metric in document.values)
         splits[split] = Split(tuple(_use(metric, higher) for metric in names), about=f"lm-eval's task {name}")
         for sample, document in zip(ids, documents, strict=True):
-            results += [records.Result(split, metric, sample, value) for metric, value in document.values.items()]
+            results += [_result(split, metric, sample, value) for metric, value in document.values.items()]
     suite = Suite("lm-eval", splits)
     config = {**draft.config, "suite": suite.json()}
     run, _ = place.store.begin(replace(draft, datasets=datasets, config=config))
@@ -91,6 +93,12 @@ def _record(
         place.store.put_results(run.id, results)
         summary = {"label": source.label, "splits": list(splits)}
         return place.store.finish(run.id, "complete", summary=summary)
+
+
+def _result(split: str, metric: str, sample: str, value: float) -> records.Result:
+    if math.isfinite(value):
+        return records.Result(split, metric, sample, value)
+    return records.Result(split, metric, sample, None, "nonfinite")
 
 
 def _use(metric: str, higher: Mapping[str, bool]) -> Use:

@@ -7,11 +7,10 @@ many rows of that form, which only another such log shares.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from unlearnkit.contracts import Sample
-from unlearnkit.data.samples import SampleSet, sample_id
+from unlearnkit.data.samples import SampleSet, ids_apart
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.imported.log import Row
@@ -25,17 +24,14 @@ def sample_set(form: str, split: str, rows: Sequence[Row], data: SampleSet | Non
     """
     if data is not None:
         return SampleSet(data.label, tuple(_matched(split, rows, data)), {})
-    seen: Counter[tuple[str, str]] = Counter()
+    # A text that stands there again has rows of its own: its figures count twice, as in the log.
+    ids = iter(ids_apart((row.prompt, row.answer) for row in rows if row.prompt is not None and row.answer is not None))
     samples: list[Sample] = []
     for position, row in enumerate(rows):
         if row.prompt is None or row.answer is None:
             samples.append(Sample(digest(form, split, len(rows), row.index)[:32], position, "", ""))
             continue
-        texts = row.prompt, row.answer
-        # A text that stands there again has rows of its own: its figures count twice, as in the log.
-        again = f"\0{seen[texts]}" if seen[texts] else ""
-        seen[texts] += 1
-        samples.append(Sample(sample_id(texts[0], texts[1] + again), position, *texts))
+        samples.append(Sample(next(ids), position, row.prompt, row.answer))
     return SampleSet(label, tuple(samples), {})
 
 
