@@ -9,9 +9,10 @@ import pytest
 import torch
 from architectures import MODELS
 
+from unlearnkit.contracts import TokenScores
 from unlearnkit.data.encode import Encoded
 from unlearnkit.evaluating import Evaluator
-from unlearnkit.evaluating.generation import continuations
+from unlearnkit.evaluating.generation import by_heart, continuations
 from unlearnkit.evaluating.texts import BEGINNINGS, WORTH, Reader
 
 END = 63
@@ -125,6 +126,40 @@ def test_tokens_are_picked_as_is_asked_whatever_the_model_keeps(name: str):
     asked = [Encoded(tuple(text), len(text)) for text in texts]
     assert evaluator.generate(asked, 7, choose=pick()) == expected
     assert expected != evaluator.generate(asked, 7)
+
+
+@pytest.mark.parametrize("end", [None, "an end"])
+def test_what_a_model_was_seen_to_know_by_heart_is_what_it_says(end: str | None):
+    """Its own words are read as answers, some of them with a word changed or the end left out."""
+    model, limit = MODELS["llama"](), 6
+    texts = prompts()
+    stop = -1 if end is None else alone(model, texts[0], 4, -1)[3]
+    own = [alone(model, text, limit, stop) for text in texts]
+    answers = [[*said, stop] if len(said) < limit else said for said in own]
+    answers[1] = [*answers[1][:-1], (answers[1][-1] + 1) % 60]
+    answers[2] = answers[2][:-1]
+    read = [Encoded((*text, *answer), len(text)) for text, answer in zip(texts, answers, strict=True)]
+    scores = Reader(model, 0, batch_size=4).read([[text] for text in read])
+    found = [by_heart(text, of, limit=limit, end=stop) for text, (of,) in zip(read, scores, strict=True)]
+    assert found == [None if i in (1, 2) else said for i, said in enumerate(own)]
+    assert any(len(said) < limit for said in own) == (end is not None)
+    known = {i: said for i, said in enumerate(found) if said is not None}
+    assert continuations(model, texts, limit=limit, end=stop, pad=0, known=known) == own
+
+
+def test_plain_text_is_not_known_by_heart():
+    scores = TokenScores(np.zeros(2), np.ones(2, dtype=bool))
+    assert by_heart(Encoded((1, 2, END), 0), scores, limit=9, end=END) is None
+
+
+def test_a_known_prompt_is_not_read_again_where_others_were_begun():
+    model = MODELS["llama"]()
+    texts = [text for text in prompts() if len(text) > WORTH]
+    reader = Reader(model, 0, batch_size=4)
+    reader.read([[Encoded((*text, a), len(text)) for a in (1, 2)] for text in texts])
+    known = {0: [5, 6], 3: []}
+    said = continuations(model, texts, limit=5, end=END, pad=0, begun=reader.begun, known=known)
+    assert said == [known.get(i, alone(model, text, 5, END)) for i, text in enumerate(texts)]
 
 
 def test_the_models_own_context_ends_it():

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unlearnkit.contracts import Choice
+from unlearnkit.contracts import Choice, TokenScores
 from unlearnkit.data.collate import prompts
 from unlearnkit.data.encode import Encoded
+from unlearnkit.evaluating.texts import Begun, picked
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
-
-    from unlearnkit.evaluating.texts import Begun
 
 
 def likeliest(logits: Tensor, rows: Sequence[int]) -> Tensor:
@@ -35,16 +34,19 @@ def continuations(
     pad: int,
     choose: Choice = likeliest,
     begun: Begun | None = None,
+    known: Mapping[int, Sequence[int]] | None = None,
 ) -> list[list[int]]:
     """The tokens that a model goes on with behind each of some token sequences, without the end token.
 
     Args:
         limit: how many at most; fewer where the model's context ends before.
         choose: picks each next token.
-        begun: all but the last token of every text, if that was run already. It is added to.
+        begun: all but the last token of every text, if that was run already.
+        known: continuations by their texts' indices that need not be found.
     """
-    said: list[list[int]] = [[] for _ in texts]
-    rows = [i for i, text in enumerate(texts) if text]  # plain text has no prompt to go on from
+    known = known or {}
+    said = [list(known.get(i, ())) for i in range(len(texts))]
+    rows = [i for i, text in enumerate(texts) if text and i not in known]  # plain text has no prompt to go on from
     if not rows or limit < 1:
         return said
     takes = signature(type(model).forward).parameters
@@ -55,9 +57,10 @@ def continuations(
         whole = [Encoded(tuple(text), len(text)) for text in texts]
         fed, mask = prompts(whole, rows, pad=pad, device=device)
     else:
-        rows, state = list(begun.of), begun.past
+        places = torch.tensor([place for place, row in enumerate(begun.of) if row not in known], device=device)
+        rows, state = [begun.of[place] for place in places], picked(begun.past, places)
         fed = torch.tensor([[texts[row][-1]] for row in rows], device=device)
-        mask = torch.cat([begun.mask, torch.ones_like(fed)], 1)
+        mask = torch.cat([begun.mask[places], torch.ones_like(fed)], 1)
     while rows:
         more: dict[str, Any] = {}
         if "position_ids" in takes:
@@ -84,6 +87,17 @@ def continuations(
         fed = chosen.unsqueeze(-1)
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
     return said
+
+
+def by_heart(text: Encoded, scores: TokenScores, *, limit: int, end: int | None) -> list[int] | None:
+    """What a model goes on with greedily behind a text's prompt, where that is seen from its having read the text: each
+    label was the most likely token, up to the end token or as many as are wanted. None where it cannot be told."""
+    labels = list(text.ids[text.labels_from :])
+    until = labels.index(end) + 1 if end in labels else None
+    seen = labels[:until][:limit]
+    if not text.labels_from or not scores.correct[: len(seen)].all() or (until is None and len(seen) < limit):
+        return None
+    return [token for token in seen if token != end]
 
 
 def caches(model: PreTrainedModel) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import torch
 from unlearnkit.contracts import Choice, Need, Probe, Sample, TokenScores
 from unlearnkit.data.collate import collate
 from unlearnkit.data.encode import Encoded, Template, encode
-from unlearnkit.evaluating.generation import caches, continuations, likeliest
+from unlearnkit.evaluating.generation import by_heart, caches, continuations, likeliest
 from unlearnkit.evaluating.texts import Begun, Reader
 from unlearnkit.losses import label_scores
 
@@ -63,15 +63,17 @@ class Evaluator:
         """
         answers = self.encoded(samples, template)
         told = self._told(samples, answers, needs, template)
-        begun = self._begun(answers) if told else None
+        generation = None
+        if "generation" in needs:
+            known = self._by_heart(answers, told, max_new_tokens) if choose is likeliest else {}
+            begun = self._begun(answers) if told else None
+            generation = self.generate(answers, max_new_tokens, choose=choose, begun=begun, known=known)
         return Probe(
             samples=samples,
             answer=[texts[0] for texts in told["answer"]] if "answer" in told else None,
             paraphrases=told.get("paraphrases"),
             wrong=told.get("wrong"),
-            generation=self.generate(answers, max_new_tokens, choose=choose, begun=begun)
-            if "generation" in needs
-            else None,
+            generation=generation,
             prefixed=self._prefixed(answers, self.encoded(before, template)) if "prefixed" in needs else None,
             gradient=[self._gradient(answer) for answer in answers] if "gradient" in needs else None,
         )
@@ -108,6 +110,17 @@ class Evaluator:
                 told[kind].append([next(rest) for _ in range(n)])
         return told
 
+    def _by_heart(
+        self, answers: Sequence[Encoded], told: Mapping[str, list[list[TokenScores]]], limit: int
+    ) -> dict[int, list[int]]:
+        """What the model says to the prompts whose answer it was just seen to know by heart."""
+        end = self.tokenizer.eos_token_id
+        found = {
+            i: by_heart(answer, scores, limit=limit, end=end)
+            for i, (answer, (scores,)) in enumerate(zip(answers, told.get("answer", ()), strict=False))
+        }
+        return {i: said for i, said in found.items() if said is not None}
+
     def _begun(self, texts: Sequence[Encoded]) -> Begun | None:
         """What was just run of the texts' prompts, where that is all but the last token of each."""
         begun = self._reader.begun
@@ -117,14 +130,21 @@ class Evaluator:
         return begun if whole else None
 
     def generate(
-        self, texts: Sequence[Encoded], max_new_tokens: int, *, choose: Choice = likeliest, begun: Begun | None = None
+        self,
+        texts: Sequence[Encoded],
+        max_new_tokens: int,
+        *,
+        choose: Choice = likeliest,
+        begun: Begun | None = None,
+        known: Mapping[int, Sequence[int]] | None = None,
     ) -> list[str]:
-        """What the model says to the texts' prompts, up to the end token; greedily, or as `choose` picks."""
+        """What the model says to the texts' prompts, up to the end token; greedily, or as `choose` picks. `begun` and
+        `known` as `continuations` takes them."""
         asked = [text.prompt for text in texts]
         if caches(self.model):
             said = continuations(
                 self.model, asked, limit=max_new_tokens, end=self.tokenizer.eos_token_id, pad=self._pad,
-                choose=choose, begun=begun,
+                choose=choose, begun=begun, known=known,
             )  # fmt: skip
         else:
             said = [self._alone(row, prompt, max_new_tokens, choose) for row, prompt in enumerate(asked)]
