@@ -176,3 +176,21 @@ def test_what_a_plugins_command_made_goes_on_by_that_command(lab: Lab):
     with pytest.raises(UnlearnkitError, match="was made by some-plugin") as caught:
         resume(lab.place, run.id)
     assert (caught.value.code, caught.value.hint) == ("not-resumable", "unlearnkit its-command 'a model'")
+
+
+def test_a_row_whose_other_answer_is_too_long_is_a_bad_row(
+    place: Workplace, model: str, forget: DataSpec, tmp_path: Path
+):
+    rows = [json.loads(line) for line in Path(forget.source).read_text().splitlines()]
+    rows[1]["perturbed_answer"] = ["fits", "far " * 600]
+    rows[4]["paraphrased_answer"] = "far " * 600
+    (tmp_path / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = DataSpec(str(tmp_path / "long.jsonl"))
+    with pytest.raises(UnlearnkitError, match=r"row 2: another answer: .*; row 5: another answer: ") as caught:
+        asked(place, model, {"forget": spec})
+    assert caught.value.code == "too-long"
+    found = asked(place, model, {"forget": replace(spec, on_bad_row="skip")})
+    assert {f.n for f in found.metrics.values()} == {len(rows) - 2}
+    assert [text.split(": ")[-1] for text in place.progress.warned] == ["2 bad rows left out"]
+    kept = place.store.rows(place.store.run(found.run).datasets["forget"])
+    assert [(row.position, row.status) for row in kept if row.sample is None] == [(1, "too_long"), (4, "too_long")]

@@ -18,7 +18,7 @@ from unlearnkit.metrics.intervals import estimate
 from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest
-from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, check_other_answers, find_model, prepare, read_set, request
+from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
 from unlearnkit.suites import Suite, Use
@@ -184,8 +184,8 @@ def eval_task(
         place, source, data, sets, template=template, system_prompt=system_prompt,
         templates={split: of.template for split, of in chosen.splits.items() if of.template is not None},
         longest={split: of.longest_answer for split, of in chosen.splits.items() if of.longest_answer is not None},
+        others=True,
     ).unique(*data)  # fmt: skip
-    check_other_answers(inputs)
     return EvalTask(
         suite=chosen,
         metrics=metrics,

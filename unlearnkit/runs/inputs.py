@@ -148,6 +148,7 @@ def prepare(
     as_texts: Collection[str] = (),
     templates: Mapping[str, str] | None = None,
     longest: Mapping[str, int] | None = None,
+    others: bool = False,
 ) -> Inputs:
     """Tokenise the sets for a model, with every row checked against its template and context.
 
@@ -155,6 +156,7 @@ def prepare(
         as_texts: roles of sets that no model will read: a document of a corpus may be longer than any context.
         templates: names of templates by role, of those sets that have one of their own.
         longest: tokens by role that answers are cut to; what is left is what is asked for, so another sample.
+        others: whether paraphrases and wrong answers will be read too, and have to fit.
 
     Raises:
         UnlearnkitError: codes `no-target`, `too-long`, `template`, `tokenizer`, `empty`.
@@ -172,7 +174,10 @@ def prepare(
         if role in as_texts:
             kept[role] = samples
             continue
-        items, faults = encode_samples(tokenizer, own.get(role, chosen), samples.samples, context=source.context)
+        put = own.get(role, chosen)
+        items, faults = encode_samples(tokenizer, put, samples.samples, context=source.context)
+        if others:
+            faults = _other_faults(tokenizer, put, samples.samples, source.context) | faults
         if faults and specs[role].on_bad_row == "fail":
             raise bad_rows_error(samples.label, faults)
         kept[role] = samples.without({p: code.replace("-", "_") for p, (code, _) in faults.items()})
@@ -186,18 +191,13 @@ def prepare(
     return Inputs(source, tokenizer, chosen, kept, encoded, own)
 
 
-def check_other_answers(inputs: Inputs) -> None:
-    """See that paraphrases and wrong answers, which an evaluation reads too, can be scored.
-
-    Raises:
-        UnlearnkitError: codes `no-target`, `too-long`.
-    """
-    for role, chosen in inputs.sets.items():
-        others = [replace(s, answer=text) for s in chosen.samples for text in (*s.paraphrases, *s.wrong)]
-        _, faults = encode_samples(inputs.tokenizer, inputs.template_of(role), others, context=inputs.model.context)
-        if faults:
-            told = {p: (code, f"another answer: {text}") for p, (code, text) in faults.items()}
-            raise bad_rows_error(chosen.label, told)
+def _other_faults(
+    tokenizer: PreTrainedTokenizerFast, template: Template, samples: Sequence[Sample], context: int | None
+) -> dict[int, tuple[str, str]]:
+    """The faults of samples whose paraphrases or wrong answers cannot be scored: {position: (code, text)}."""
+    others = [replace(s, answer=text) for s in samples for text in (*s.paraphrases, *s.wrong)]
+    _, faults = encode_samples(tokenizer, template, others, context=context)
+    return {p: (code, f"another answer: {text}") for p, (code, text) in faults.items()}
 
 
 def request(place: Workplace, **parts: Any) -> dict[str, Any]:
