@@ -161,6 +161,27 @@ def test_only_common_samples_count(cli: Cli, lab: Lab, tmp_path: Path):
     assert narrowed.error["code"] == "metric" and "no common sample" in narrowed.error["message"]
 
 
+def test_runs_stand_for_the_newest_evaluations_that_can_be_compared(cli: Cli, lab: Lab, tmp_path: Path):
+    """The newest of each is of another suite, or of other samples."""
+    store = tmp_path / "copy.db"
+    with sqlite3.connect(lab.store) as source, sqlite3.connect(store) as target:
+        source.backup(target)
+    other = write_jsonl(tmp_path / "other.jsonl", pairs("Nobody Here"))
+    folders = {sampler: lab.store.parent / sampler for sampler in ("mrd", "uniform")}
+    unlearnkit.evaluate(folders["mrd"], {"forget": lab.forget}, suite="memorization", store=store, max_new_tokens=2)
+    unlearnkit.evaluate(folders["uniform"], {"forget": other}, store=store, max_new_tokens=4)
+
+    def compared(*words: str) -> tuple[str, str]:
+        found = cli("runs", "compare", *words, "--store", store, *JSON).json
+        return found["a"]["run"], found["b"]["run"]
+
+    runs = lab.unlearned["mrd"], lab.unlearned["uniform"]
+    assert compared(*runs) == (lab.evaluated["mrd"], lab.evaluated["uniform"])
+    newest = unlearnkit.evaluate(folders["uniform"], {"forget": lab.forget}, store=store, max_new_tokens=4).run
+    assert compared(*runs) == (lab.evaluated["mrd"], newest)
+    assert compared(*runs, "--metric", "retain.rouge") == (lab.evaluated["mrd"], lab.evaluated["uniform"])
+
+
 def test_an_imported_log_is_compared_with_ones_own(cli: Cli, lab: Lab, tmp_path: Path):
     """OpenUnlearning's probabilities of the same questions; its extraction strength is another number."""
     import json

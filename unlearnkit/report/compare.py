@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from unlearnkit.report.collect import label_of, ranking, writer_of
 from unlearnkit.runs.definitions import Meaning, meanings
 from unlearnkit.runs.evaluate import offered, suite_of
 from unlearnkit.runs.scored import Scored, bins, choose_scored, scored
-from unlearnkit.runs.thresholds import evaluation
+from unlearnkit.runs.thresholds import evaluations
 
 if TYPE_CHECKING:
     from unlearnkit.contracts import Columns
@@ -97,7 +99,7 @@ def compare(
     """Differences b − a of every metric that two evaluations share, over the samples that both have.
 
     Args:
-        one, other: evaluations, or runs whose model has one: the newest.
+        one, other: evaluations, or runs whose model has some: of these the newest two that can be compared.
         metrics: the only ones wanted, as "split.metric" or by the metric's name; all by default.
         scores: the score run that makes thirds; by default the one that a report takes for either evaluation.
 
@@ -106,14 +108,12 @@ def compare(
         UnlearnkitError: code `unpaired`, where they have no sample in common.
     """
     store = place.reading()
-    runs = [evaluation(store, ref) for ref in (one, other)]
-    if runs[0].id == runs[1].id:
-        raise BadInput(f"both are evaluation {runs[0].id}", hint="name two", code="evaluations")
-    columns, samples = zip(*(_read(place, run) for run in runs), strict=True)
+    read = cache(partial(_read, place))
+    runs = _pair(place, evaluations(store, one), evaluations(store, other), metrics, read)
+    columns, samples = zip(*(read(run.id) for run in runs), strict=True)
     shared = {split: _shared(*(of.get(split, set()) for of in samples)) for split in {**samples[0], **samples[1]}}
     left_out = dict(_left_out(place, runs, columns))
-    keys = [key for key in columns[0] if key in columns[1] and f"{key[0]}.{key[1]}" not in left_out]
-    keys = _wanted(keys, metrics, left_out)
+    keys = _wanted(_common(columns, left_out), metrics, left_out)
     if not keys:
         raise UnlearnkitError(
             f"runs {runs[0].id} and {runs[1].id} have no sample in common on any split",
@@ -134,12 +134,38 @@ Terms = Mapping[str, float]
 """A metric's terms by sample: what a split's figure is the mean of."""
 
 
-def _read(place: Workplace, run: records.Run) -> tuple[dict[Key, Terms], dict[str, set[str]]]:
+Read = tuple[dict[Key, Terms], dict[str, set[str]]]
+
+
+def _pair(
+    place: Workplace, ones: Sequence[records.Run], others: Sequence[records.Run], metrics: Sequence[str],
+    read: Callable[[str], Read],
+) -> tuple[records.Run, records.Run]:  # fmt: skip
+    """The newest two evaluations, one of each, that share what is wanted, those by one suite first; any where none
+    do."""
+    pairs = [(one, other) for one, other in product(ones, others) if one.id != other.id]
+    if not pairs:
+        raise BadInput(f"both are evaluation {ones[0].id}", hint="name two", code="evaluations")
+    pairs.sort(key=lambda p: (p[0].method == p[1].method, sorted(run.created for run in p)), reverse=True)
+    for pair in pairs:
+        columns = [read(run.id)[0] for run in pair]
+        keys = _common(columns, dict(_left_out(place, pair, columns)))
+        if keys and all(any(_is(name, key) for key in keys) for name in metrics):
+            return pair
+    return pairs[0]
+
+
+def _common(columns: Sequence[Mapping[Key, Terms]], left_out: Mapping[str, str]) -> list[Key]:
+    """The split and metric of what can be compared."""
+    return [key for key in columns[0] if key in columns[1] and f"{key[0]}.{key[1]}" not in left_out]
+
+
+def _read(place: Workplace, run: str) -> Read:
     """A run's terms by split and metric, and the samples of its splits."""
     from unlearnkit.evaluating import columns
 
-    results = place.reading().results(run.id)
-    made: Columns = columns(results, offered(place, suite_of(place, run)))
+    results = place.reading().results(run)
+    made: Columns = columns(results, offered(place, suite_of(place, place.reading().run(run))))
     terms: dict[Key, Terms] = {key: dict(zip(of.samples, of.terms.tolist(), strict=True)) for key, of in made.items()}
     samples: dict[str, set[str]] = {}
     for result in results:

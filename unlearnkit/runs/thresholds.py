@@ -52,11 +52,17 @@ def thresholds(
 def evaluation(store: Store, reference: str) -> records.Run:
     """The evaluation that was named, or the newest complete one of the named run's model. Raises what `thresholds` does
     where there is none."""
+    return evaluations(store, reference)[0]
+
+
+def evaluations(store: Store, reference: str) -> list[records.Run]:
+    """The evaluation that was named, or all complete ones of the named run's model, newest first; at least one. Raises
+    what `thresholds` does where there is none."""
     run = store.run(reference)
     model = run.summary.get("model", "")
-    found = [run] if run.kind == "eval" else store.runs(kind="eval", state="complete", model=model, limit=1)
+    found = [run] if run.kind == "eval" else store.runs(kind="eval", state="complete", model=model)
     if found and found[0].state == "complete":
-        return found[0]
+        return found
     raise BadInput(
         f"run {run.id} has no complete evaluation",
         hint="unlearnkit eval RUN --forget DATA",
