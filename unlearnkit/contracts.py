@@ -550,6 +550,12 @@ class Metric(ABC):
         return self.direction if to_be_forgotten(split) else opposite[self.direction]
 
     @property
+    def values_better(self) -> Direction:
+        """Which way the values themselves go, away from what a model says of texts that it was trained on: unlike
+        `better` of what is stored, not of a figure. "none": they do not tell those from others."""
+        return self.direction
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """What decides a value besides the metric's code and options, such as a hash of files that an option names."""
         return ()
@@ -568,8 +574,7 @@ class Metric(ABC):
 class Column:
     """A metric's stored values on one split: float64 [n], samples without a value left out; `terms` are the
     per-sample terms whose mean is the split's figure (`Metric.summarise`), `samples` the ids, ascending; `better` is
-    which way the metric's figure on the forget set is better after unlearning: away from what a model says of texts
-    that it was trained on."""
+    which way values go, away from those of texts that the model was trained on (`Metric.values_better`)."""
 
     values: np.ndarray
     terms: np.ndarray

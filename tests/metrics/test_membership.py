@@ -11,9 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlearnkit.contracts import Column, Undefined
+from unlearnkit.evaluating import columns as made
 from unlearnkit.metrics import roc
 from unlearnkit.metrics.intervals import Estimate, estimate
 from unlearnkit.metrics.membership import AUC, TPR, MIAReference, PrivacyLeakage
+from unlearnkit.metrics.repetition import Repetition
+from unlearnkit.metrics.token_entropy import TokenEntropy
+from unlearnkit.metrics.truth_ratio import TruthRatio
+from unlearnkit.store.records import Result
 
 few = st.lists(st.integers(0, 6).map(float), min_size=2, max_size=12).map(np.array)  # with ties
 
@@ -45,9 +50,32 @@ def test_delong_is_its_double_sum(members: np.ndarray, others: np.ndarray):
     of_others = [sum(beats(x, y) for x in members) / m for y in others]
     variance = sum((v - area) ** 2 for v in of_members) / (m - 1) / m
     variance += sum((v - area) ** 2 for v in of_others) / (n - 1) / n
-    half = 1.959963984540054 * variance**0.5
     bounds = roc.delong(members, others)
-    assert bounds == pytest.approx((max(0, area - half), min(1, area + half)), abs=1e-9)
+    if variance > 1e-12:
+        half = 1.959963984540054 * variance**0.5 / (area * (1 - area))
+        odds = [area / (1 - area) * np.exp(side) for side in (-half, half)]
+        assert bounds == pytest.approx([1 - 1 / (1 + o) for o in odds], abs=1e-9)
+    else:  # kl(area ‖ bound) times the number of pairs without a common sample, which leaves out 2.5 % on each side
+        for bound in set(bounds) - {area}:
+            kl = sum(p * np.log(p / q) for p, q in ((area, bound), (1 - area, 1 - bound)) if p)
+            assert np.exp(-min(m, n) * kl) == pytest.approx(0.025)
+    assert 0 <= bounds[0] <= area <= bounds[1] <= 1 and bounds[1] - bounds[0] > 0.01
+
+
+@pytest.mark.parametrize("apart", [1.0, 2.0, 3.0])
+def test_the_area_is_within_its_bounds_where_every_pair_is_told_apart(apart: float):
+    """Of normal scores; that all of five pairs are told apart while the area is out of bounds is a chance of 2.5 %."""
+    from statistics import NormalDist
+
+    rng, area = np.random.default_rng(5), NormalDist().cdf(apart / 2**0.5)
+    missed = 0
+    for _ in range(1000):
+        members, others = rng.normal(apart, 1, 5), rng.normal(0, 1, 5)
+        low, _high = roc.delong(members, others)
+        missed += bool(members.min() > others.max() and low > area)
+    assert missed <= 25
+    assert roc.delong(np.ones(20), np.zeros(20)) == pytest.approx((0.025 ** (1 / 20), 1))
+    assert roc.delong(np.zeros(20), np.ones(20)) == pytest.approx((0, 1 - 0.025 ** (1 / 20)))
 
 
 def test_delong_s_interval_holds_the_area_as_often_as_it_says():
@@ -94,6 +122,27 @@ def test_a_low_loss_is_a_member_s_and_a_high_likelihood():
     assert AUC(score="min_k").combine(turned, None) == pytest.approx(area)
     found = estimate(AUC(), columns(MEMBERS, OTHERS), None)
     assert found == Estimate(pytest.approx(area), roc.delong(-np.array(MEMBERS), -np.array(OTHERS)), 7)
+
+
+@pytest.mark.parametrize("form", ["ratio", "inverse", "share"])
+def test_what_is_stored_of_the_truth_ratio_does_not_turn_the_attack(form: str):
+    """Members have a low ratio of wrong to right, whatever is stored of it."""
+    stored = {"ratio": lambda r: r, "inverse": lambda r: 1 / r, "share": lambda r: 1 / (1 + r)}[form]
+    rows = [
+        Result(split, "truth_ratio", f"{split} {i}", stored(r))
+        for split, ratios in (("forget", MEMBERS), ("holdout", OTHERS))
+        for i, r in enumerate(ratios)
+    ]
+    metrics = {(split, "truth_ratio"): TruthRatio(form=form) for split in ("forget", "holdout")}
+    area = AUC(score="truth_ratio").combine(made(rows, metrics), None)
+    assert area == pytest.approx(counted(-np.array(MEMBERS), -np.array(OTHERS)))
+
+
+def test_gibberish_does_not_tell_members():
+    rows = [Result(split, "entropy", split, 0.5) for split in ("forget", "holdout")]
+    for metric in (TokenEntropy(), Repetition()):
+        found = made(rows, dict.fromkeys((("forget", "entropy"), ("holdout", "entropy")), metric))
+        assert AUC(score="entropy").combine(found, None) == Undefined("no_scores")
 
 
 def test_other_splits_can_be_held_against_each_other():

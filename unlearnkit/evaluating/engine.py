@@ -191,5 +191,5 @@ def columns(results: Sequence[Result], metrics: Mapping[tuple[str, str], Metric]
         values = np.array([value for _, value in pairs])
         metric = metrics[split, name]
         samples = tuple(sample for sample, _ in pairs)
-        made[split, name] = Column(values, metric.summarise(values, split), samples, metric.better("forget"))
+        made[split, name] = Column(values, metric.summarise(values, split), samples, metric.values_better)
     return made

@@ -1,7 +1,6 @@
 """Whether the model still gives away what it was trained on: attacks on membership, as one number each.
 
-A score is the stored value of any metric. Which of its ends is a member's follows from the metric's direction: what is
-better when lower on the forget set is high for members.
+A score is the stored value of any metric that says which of its ends is a member's (`Metric.values_better`).
 """
 
 from __future__ import annotations

@@ -30,6 +30,11 @@ class Repetition(Metric):
         del split
         return self.direction
 
+    @property
+    def values_better(self) -> Direction:
+        """Gibberish may be said of any text."""
+        return "none"
+
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.generation is not None
         return [self._repeated(text) for text in probe.generation]

@@ -32,6 +32,11 @@ class TokenEntropy(Metric):
         del split
         return self.direction
 
+    @property
+    def values_better(self) -> Direction:
+        """Gibberish may be said of any text."""
+        return "none"
+
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.generation is not None
         return [_entropy(text) for text in probe.generation]

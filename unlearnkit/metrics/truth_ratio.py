@@ -46,6 +46,11 @@ class TruthRatio(Metric):
         """Figures of r are better the higher they are; the truth's share is to be low on the forget set alone."""
         return "lower" if self.form == "share" and to_be_forgotten(split) else self.direction
 
+    @property
+    def values_better(self) -> Direction:
+        """A model prefers the truth where it was trained on it: r is low then, 1/r and the truth's share are high."""
+        return "higher" if self.form == "ratio" else "lower"
+
     def measure(self, probe: Probe) -> Sequence[float | Undefined]:
         assert probe.answer is not None
         assert probe.paraphrases is not None
