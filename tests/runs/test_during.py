@@ -115,7 +115,7 @@ def test_it_ends_at_the_first_look_at_which_a_condition_holds(train: Train, alon
     at = 3
     bound = between(means(alone.forget), at)
     found = train(until=[f"forget.nll>={bound:.9f}"], probe_every=1)
-    assert found.steps == found.step == at
+    assert found.steps == found.step == at and found.unmet == {}
     assert found.stopped_by == f"until forget.nll>={bound:g}: {alone.forget[at].mean():.4g}"
     assert weights(found.model_dir) == alone.bits(at)
     seen = {row.updates: row for row in place.store.probes(found.run)}
@@ -134,7 +134,16 @@ def test_looks_are_where_probes_are(train: Train, alone: Alone):
     assert train(until=[f"forget.nll>={bound:.9f}"], probe_every=2).steps == 4
     once_an_epoch = train(until=[f"forget.nll>={bound:.9f}"])
     assert once_an_epoch.steps == 4  # an epoch is two steps of four samples
-    assert train(until=["forget.nll>=1000x"], probe_every=5).stopped_by == "max_steps"
+
+
+def test_what_was_not_reached_is_said(train: Train, alone: Alone, place: Workplace):
+    found = train(until=["forget.nll>=1000x"], probe_every=5)
+    last, first = (float(alone.forget[step].mean()) for step in (STEPS, 0))
+    assert found.stopped_by == "max_steps"
+    assert found.unmet == {"forget.nll>=1000x": pytest.approx(last)}
+    assert isinstance(place.progress, Listening)
+    said = f"--until forget.nll>=1000x was never reached: {last:.4g} at the last look, {first:.4g} at first"
+    assert place.progress.warned == [said]
 
 
 def test_what_is_lost_is_taken_back(train: Train, alone: Alone, place: Workplace):
@@ -151,6 +160,9 @@ def test_what_is_lost_is_taken_back(train: Train, alone: Alone, place: Workplace
     )  # fmt: skip
     assert (found.steps, found.step) == (at, at - 1)
     assert found.stopped_by.startswith(f"keep retain.nll{op}")
+    assert found.json()["unmet"] == {"forget.nll>=99": pytest.approx(alone.forget[at].mean())}
+    assert isinstance(place.progress, Listening)
+    assert [text.split(":")[0] for text in place.progress.warned] == ["--until forget.nll>=99 was never reached"]
     assert weights(found.model_dir) == alone.bits(at - 1)
     card = (Path(found.model_dir) / "README.md").read_text()
     assert f"| steps | {at} |" in card and f"| weights after step | {at - 1} |" in card

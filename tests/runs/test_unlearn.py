@@ -26,6 +26,7 @@ from unlearnkit.plugins import Plugins
 from unlearnkit.runs import unlearn as use_case
 from unlearnkit.runs.evaluate import evaluate
 from unlearnkit.runs.identity import digest
+from unlearnkit.runs.inputs import find_model
 from unlearnkit.runs.resume import resume
 from unlearnkit.runs.score import score
 from unlearnkit.runs.training import Schedule, TrainingReport
@@ -436,7 +437,7 @@ def test_a_run_that_diverges_stays_so_and_keeps_its_last_checkpoint(
     asked |= {"algorithm": "sudden", "schedule": replace(SHORT, checkpoint_every=2)}
     with pytest.raises(UnlearnkitError, match="step 3 diverged") as caught:
         unlearn(place, **asked)
-    assert caught.value.code == "diverged"
+    assert caught.value.code == "diverged" and "checkpoint" not in (caught.value.hint or "")
     run = place.store.run("@last")
     assert (run.state, run.error_code) == ("diverged", "diverged")
     assert [mark.step for mark in place.store.checkpoints(run.id)] == [2]
@@ -449,6 +450,9 @@ def test_a_run_that_diverges_stays_so_and_keeps_its_last_checkpoint(
         with pytest.raises(UnlearnkitError, match="diverged") as caught:
             again()
         assert caught.value.code == "not-resumable"
+    with pytest.raises(UnlearnkitError, match="it is diverged") as caught:
+        find_model(place, f"run:{run.id}")
+    assert caught.value.hint == "unlearn again with a smaller --lr", "it could not be resumed"
 
 
 def test_a_rate_far_too_high_diverges(place: Workplace, asked: dict[str, Any]):

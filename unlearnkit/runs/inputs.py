@@ -44,7 +44,7 @@ def model_of_run(place: Workplace, run: records.Run) -> ModelSource:
     if run.state != "complete" or not folder:
         raise UnlearnkitError(
             f"run {run.id} has no model: it is {run.status}",
-            hint=f"unlearnkit resume {run.id}",
+            hint="unlearn again with a smaller --lr" if run.state == "diverged" else f"unlearnkit resume {run.id}",
             code="incomplete",
         )
     if not Path(folder).is_dir():

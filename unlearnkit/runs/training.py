@@ -104,6 +104,7 @@ class Schedule:
 @dataclass(frozen=True)
 class TrainingReport:
     """What a training run left: `terms` are those of its last step. `already` is True where nothing had to be done.
+    `unmet` are the `--until` conditions of a run that something else ended, with the last look's values.
 
     The model has the weights after `step` of the `steps`; `best` is the value that it was chosen by, with its name.
     `evaluations` are the eval runs on the way, by steps.
@@ -120,12 +121,13 @@ class TrainingReport:
     terms: Mapping[str, float]
     step: int
     best: Mapping[str, float]
+    unmet: Mapping[str, float | None]
     evaluations: Mapping[int, str]
     already: bool = False
 
     def json(self) -> dict[str, Any]:
         names = ("run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "step", "seconds")
-        mappings = {name: dict(getattr(self, name)) for name in ("best", "evaluations", "terms")}
+        mappings = {name: dict(getattr(self, name)) for name in ("best", "unmet", "evaluations", "terms")}
         return {**{name: getattr(self, name) for name in names}, **mappings}
 
 
@@ -135,7 +137,8 @@ def report(run: records.Run, *, already: bool) -> TrainingReport:
     return TrainingReport(
         run=run.id, algorithm=run.method, sampler=run.config.get("sampler"), already=already,
         **{key: summary[key] for key in ("model_dir", "model", "steps", "stopped_by", "seconds", "terms")},
-        step=summary.get("step", summary["steps"]), best=summary.get("best", {}), evaluations=evaluations_of(summary),
+        step=summary.get("step", summary["steps"]), best=summary.get("best", {}), unmet=summary.get("unmet", {}),
+        evaluations=evaluations_of(summary),
     )  # fmt: skip
 
 
@@ -170,7 +173,7 @@ def begin(
     if found is not None and found.state == "diverged":
         raise UnlearnkitError(
             f"run {found.id} is the same and diverged: {found.error}",
-            hint=f"change an option, or forget it with: unlearnkit runs rm {found.id}",
+            hint=f"a smaller --lr makes another run; forget this one with: unlearnkit runs rm {found.id}",
             code="not-resumable",
         )
     chosen = draft if anew or found is None else found
@@ -281,19 +284,26 @@ def _ending(watch: Watch) -> dict[str, Any]:
     value = None if best is None else watch.looks.get(step, {}).get(best.name)
     if best is not None and value is None:
         watch.place.progress.warn(f"--best {best.name}: no look found a value; the last weights are the model")
-    if not verdict.ended:
-        last = watch.looks.get(max(watch.looks, default=0), {})
-        for condition in watch.goals.until:
-            came = last.get(condition.name)
-            shown = "no value" if came is None else f"{came:.4g}"
-            watch.place.progress.warn(f"--until {condition} was never reached: {shown} at the last look")
+    unmet = {} if (verdict.ended or "").startswith("until") else _unmet(watch)
     return {
         "steps": taken,
         "stopped_by": verdict.ended or _stopped_by(watch.trainer),
         "step": step,
         "best": {} if best is None or value is None else {best.name: value},
+        "unmet": unmet,
         "evaluations": watch.evaluations,
     }
+
+
+def _unmet(watch: Watch) -> dict[str, float | None]:
+    """The conditions that were to end a run which something else ended, with what their values had come to."""
+    start, last = (watch.looks.get(step, {}) for step in (0, max(watch.looks, default=0)))
+    for condition in watch.goals.until:
+        came, began = last.get(condition.name), start.get(condition.name)
+        shown = "no value" if came is None else f"{came:.4g}"
+        first = f", {began:.4g} at first" if condition.relative and began is not None else ""
+        watch.place.progress.warn(f"--until {condition} was never reached: {shown} at the last look{first}")
+    return {str(condition): last.get(condition.name) for condition in watch.goals.until}
 
 
 def _go_back(place: Workplace, run: records.Run, trainer: Trainer, step: int) -> None:

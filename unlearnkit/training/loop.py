@@ -294,7 +294,7 @@ class Trainer:
             self._optimizer.forget()
             raise Diverged(
                 f"step {self.done + 1} diverged: {fault}, lr {lr:g}; the step was not applied",
-                hint="a smaller --lr, or more weight on a retain term; the last checkpoint is kept",
+                hint="a smaller --lr, or more weight on a retain term",
             )
 
     # --------------------------------------------------------------------------------------------------- probes
