@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import pytest
 from unlearnkit import evaluating
 from unlearnkit.contracts import Attack, Condition, Target
 from unlearnkit.data.samples import DataSpec
-from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
 from unlearnkit.hookspecs import hookimpl
 from unlearnkit.models import load_tokenizer, resolve
 from unlearnkit.plugins import Plugins
@@ -29,6 +30,7 @@ from unlearnkit.runs.imported import import_logs
 from unlearnkit.runs.resume import resume
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.store import results
 
 from .conftest import Desk, NewDesk
 
@@ -176,6 +178,26 @@ def test_what_is_interrupted_goes_on_to_the_same_rows(
         whole = attack(elsewhere, attack=name, **asked)
         assert elsewhere.store.results(whole.run) == place.store.results(found.run)
     assert whole.outcomes == found.outcomes
+
+
+def test_asked_to_stop_it_ends_what_it_is_storing(
+    place: Workplace, attacked: Callable[..., AttackReport], monkeypatch: pytest.MonkeyPatch
+):
+    put, counts = results.put, []
+
+    def signalled(connection: Any, table: Any, rows: Any) -> None:
+        put(connection, table, rows)
+        if table.name == "result" and rows:
+            counts.append(len(rows))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="what was done is kept"):
+        patch.setattr(results, "put", signalled)
+        attacked("quantize", {"bits": "4"})
+    run = place.store.run("@last")
+    assert (run.status, run.error_code) == ("interrupted", "interrupted")
+    assert counts == [len(place.store.results(run.id))]
+    assert attacked("quantize", {"bits": "4"}).run == run.id
 
 
 def test_killed_it_goes_on_to_the_same_bits(place: Workplace, model: str, forget: DataSpec, new_desk: NewDesk):

@@ -2,7 +2,7 @@
 
 Most work can end anywhere, as each piece of it is stored when it is done. Training cannot: a step is taken whole and a
 checkpoint written first. So a signal raises KeyboardInterrupt, except where work `holds` it and asks for it between
-pieces. A second signal never waits.
+pieces. A transaction of the store is whole. A second signal never waits.
 """
 
 from __future__ import annotations
@@ -49,6 +49,15 @@ class Stop:
             yield
         finally:
             self._held = before
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What is too short to be cut in two: a signal interrupts behind it, where it is not held anyway."""
+        with self.holding():
+            yield
+        if self.asked and not self._held:
+            self.asked = False
+            raise KeyboardInterrupt
 
     def _handle(self, _number: int, _frame: Any) -> None:
         if self.asked or not self._held:

@@ -42,7 +42,9 @@ class Workplace:
         """The store, created and upgraded as needed. Not touched before input has been checked."""
         from unlearnkit.store import Store
 
-        return Store.open(self.settings.store, upgrade=self.settings.upgrade)
+        found = Store.open(self.settings.store, upgrade=self.settings.upgrade)
+        found.whole = self.stop.whole
+        return found
 
     def reading(self) -> Store:
         """The store to look into: never created, and opened read-only where it cannot be written.
@@ -54,11 +56,13 @@ class Workplace:
 
         if "store" not in self.__dict__:
             try:
-                self.__dict__["store"] = Store.open(self.settings.store, create=False, upgrade=self.settings.upgrade)
+                found = Store.open(self.settings.store, create=False, upgrade=self.settings.upgrade)
             except UnlearnkitError as error:
                 if error.code != "read-only":
                     raise
-                self.__dict__["store"] = Store.open(self.settings.store, readonly=True)
+                found = Store.open(self.settings.store, readonly=True)
+            found.whole = self.stop.whole
+            self.__dict__["store"] = found
         return self.store
 
     def find(self, kind: str, identity: str) -> Run | None:

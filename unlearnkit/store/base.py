@@ -6,8 +6,8 @@ A transaction is short and holds nothing but SQL: nobody computes, tokenises or 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -34,11 +34,13 @@ class Base:
         self._place = place
         self._engine = engine
         self._readonly = readonly
+        self.whole: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Around each transaction: keeps signals from cutting it in two."""
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
         """One moment of the store. Ends without a commit, which a damaged file refuses even to a reader."""
-        with connect.plainly(self._place), connect.reading(self._engine).connect() as connection:
+        with self.whole(), connect.plainly(self._place), connect.reading(self._engine).connect() as connection:
             connection.begin()
             yield connection
 
@@ -47,7 +49,7 @@ class Base:
         """All or nothing; on return it is on the disk."""
         if self._readonly:
             raise UnlearnkitError(f"{self._place} was opened for reading", code="read-only")
-        with connect.plainly(self._place), connect.writing(self._engine).begin() as connection:
+        with self.whole(), connect.plainly(self._place), connect.writing(self._engine).begin() as connection:
             yield connection
 
     def _collect(self) -> None:
