@@ -180,5 +180,5 @@ def test_what_an_attack_lacks_has_a_name():
     for attack in (PrivacyLeakage(score="loss"), MIAReference()):
         assert attack.combine(whole, None) == Undefined("no_reference")
         assert attack.combine(whole, half) == Undefined("no_reference_scores")
-    assert TPR().combine(whole, None) == Undefined("few_samples")
+    assert TPR().combine(whole, None) == Undefined("few_others")
     assert TPR(fpr=0.4).combine(whole, None) == pytest.approx(tried(-np.array(MEMBERS), -np.array(OTHERS), 0.4))

@@ -129,6 +129,8 @@ def test_tables_fit_and_say_it(compare: Callable[..., Answer], lab: Lab, monkeyp
     shown = compare(lab.evaluated["before"], lab.evaluated["mrd"])
     assert max(map(len, shown.out.splitlines())) <= 80
     assert not any(c in shown.out for c in "\x1b\x07\u202e")
+    _, _, tables = shown.out.partition("differences")
+    assert re.findall(r"\S…", tables) == [], "no metric's name is cut"
     tests = compare(lab.evaluated["before"], lab.evaluated["mrd"], *JSON).json["tests"]
     assert f"all {tests} tests" in shown.out
     assert re.search(r"forget\.probability, hard +↓ +3 ", shown.out)

@@ -197,11 +197,20 @@ def test_a_number_names_what_it_was_held_against(cli: Cli, lab: Lab, copy: Path)
 def test_what_evaluations_lack_stands_once_with_why(cli: Cli, lab: Lab, copy: Path):
     with Store.open(copy) as store:
         for name in ("uniform", "mrd"):
-            store.put_aggregates(lab.evaluated[name], [AggregateRow("auc_loss", None, reason="no_scores")])
+            rows = {"auc_loss": "no_scores", "tpr_loss": "few_others", "some_utility": "no_retain"}
+            lacks = [AggregateRow(number, None, reason=reason) for number, reason in rows.items()]
+            store.put_aggregates(lab.evaluated[name], lacks)
     _, _, lacking = cli("report", "--store", copy).out.partition("not there")
     (row,) = (line for line in lacking.splitlines() if line.startswith("auc_loss"))
     assert "the scores that it compares were not" in row
     assert len(re.findall(r"#\d", row)) == 2
+    told = " ".join(re.sub(r"#\d", "", lacking).split())
+    for name, what in (
+        ("auc_loss", "--forget and --holdout"),
+        ("tpr_loss", "1 / fpr of them, so 100 for an fpr of 0.01"),
+        ("some_utility", "--retain, where the suite has that split"),
+    ):
+        assert re.search(rf"{name} [^_]*{what}", told), name
 
 
 def test_thirds_are_ranked_by_what_the_models_own_sampler_drew_by(cli: Cli, lab: Lab, copy: Path):

@@ -219,7 +219,7 @@ def test_every_attack_on_membership_has_its_numbers(
     people = {"forget": ("Ada Quill", "Bo Tarn"), "holdout": ("Cleo Marsh", "Dov Ember"), "prefix": ("Hal Orrin",)}
     data = {split: write(f"{split}.jsonl", pairs(*names)) for split, names in people.items()}
     found = evaluate(place, model=model, data=data, suite_name="membership", reference=other_model)
-    assert [(m.name, m.reason) for m in found.missing] == [("tpr_loss", "few_samples"), ("tpr_min_k", "few_samples")]
+    assert [(m.name, m.reason) for m in found.missing] == [("tpr_loss", "few_others"), ("tpr_min_k", "few_others")]
     without = {split: spec for split, spec in data.items() if split != "prefix"}
     found = evaluate(place, model=model, data=without, suite_name="membership")
     assert {(m.name, m.reason) for m in found.missing} >= {

@@ -62,7 +62,7 @@ class TPR(Membership):
 
     By the empirical ROC curve: the threshold is the lowest that at most `fpr` of the others exceed, and ties are all on
     one side of it. Undefined where the score is missing ("no_scores"), or where there are fewer than 1 / `fpr` others
-    ("few_samples"). Source: Carlini et al., arXiv 2112.03570.
+    ("few_others"). Source: Carlini et al., arXiv 2112.03570.
     """
 
     fpr: float = option(0.01, "share of the others that may be taken for members", gt=0, le=0.5)
@@ -76,7 +76,7 @@ class TPR(Membership):
         if isinstance(sides, Undefined):
             return sides
         found = roc.tpr(*sides, self.fpr)
-        return Undefined("few_samples") if found is None else found
+        return Undefined("few_others") if found is None else found
 
 
 @dataclass(frozen=True)

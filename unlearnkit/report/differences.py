@@ -35,7 +35,7 @@ def _means(found: Comparison) -> Sheet:
     by = "" if found.ranked is None else f" Thirds by {found.ranked.name}, run {found.ranked.run.id}."
     columns = (number(name) for name in ("n", "A", "B", "B − A"))
     note = f"Over the samples in both; 95 %: bootstrap of the mean difference.{by} {READING}"
-    sheet = Sheet("differences", label(""), fixed(""), *columns, fixed("95 %"), note=note)
+    sheet = Sheet("differences", text(""), fixed(""), *columns, fixed("95 %"), note=note)
     for d in found.differences:
         f = d.found
         interval = "–" if f.low is None else f"{figure(f.low)} … {figure(f.high)}"
@@ -47,7 +47,7 @@ def _means(found: Comparison) -> Sheet:
 def _tests(found: Comparison) -> Sheet:
     note = f"exact binomial, ties left out; Holm: p adjusted for all {found.tests} tests"
     columns = (number(name) for name in ("B higher", "lower", "ties", "p", "Holm"))
-    sheet = Sheet("sign tests", label(""), *columns, note=note)
+    sheet = Sheet("sign tests", text(""), *columns, note=note)
     for d in found.differences:
         counts = (str(n) for n in (d.found.higher, d.found.lower, d.found.ties))
         sheet.add(d.name, *counts, significant(d.found.p, 2), significant(d.adjusted, 2))
@@ -55,7 +55,7 @@ def _tests(found: Comparison) -> Sheet:
 
 
 def _left_out(found: Comparison) -> Sheet:
-    sheet = Sheet("not compared", label(""), text("why"))
+    sheet = Sheet("not compared", text(""), text("why"))
     for name, reason in found.left_out.items():
         sheet.add(name, REASONS.get(reason, reason))
     return sheet
