@@ -678,6 +678,9 @@ class Attack(ABC):
     attempts: ClassVar[bool] = False
     """Whether conditions are attempts of one kind, so that what counts after some of them is the worst of these."""
 
+    reads: ClassVar[tuple[Need, ...]] = ()
+    """Where all conditions only change what some needs find, those: other metrics see nothing of the attack."""
+
     def shown(self, samples: Sequence[Sample], sets: Mapping[str, Sequence[Sample]]) -> Sequence[Sample]:
         """The forget samples that the attack itself teaches the model. They are reported apart from the others, which
         alone say what comes back."""

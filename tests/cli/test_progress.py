@@ -9,6 +9,21 @@ import pytest
 from unlearnkit.cli import output
 
 
+def test_many_short_stretches_are_not_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    now = [100.0]
+    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    progress = output.TerminalProgress()
+    progress._terminal = False
+    for draw in range(100):
+        progress.start(f"draw {draw}", 4)
+        for _ in range(4):
+            now[0] += 1
+            progress.advance()
+        progress.finish()
+    lines = capsys.readouterr().err.splitlines()
+    assert 400 / (output.PLAIN_EVERY + 2) <= len(lines) <= 400 / output.PLAIN_EVERY
+
+
 def test_a_bar_that_comes_back_goes_on_at_its_rate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     now = [100.0]
     monkeypatch.setattr(output.time, "monotonic", lambda: now[0])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from unlearnkit.contracts import Attack, Choice, Condition, Sample, Target
+from unlearnkit.contracts import Attack, Choice, Condition, Need, Sample, Target
 from unlearnkit.options import option
 from unlearnkit.seeds import derive
 
@@ -32,11 +32,12 @@ class Sampling(Attack):
     source: ClassVar[str] = "2511.04934"
     metrics: ClassVar[tuple[str, ...]] = ("rouge",)
     attempts: ClassVar[bool] = True
+    reads: ClassVar[tuple[Need, ...]] = ("generation",)
 
     def conditions(self, target: Target) -> Iterator[Condition]:
         del target
         for number in range(1, self.n + 1):
-            yield Condition(f"draw-{number}", choose=partial(self._chance, number), reads=("generation",))
+            yield Condition(f"draw-{number}", choose=partial(self._chance, number), reads=self.reads)
 
     def _chance(self, number: int, samples: Sequence[Sample]) -> Choice:
         """Tokens drawn by their probabilities: of each sample, one uniform number a token."""

@@ -110,7 +110,8 @@ class TerminalProgress(Progress):
     def start(self, what: str, total: int, done: int = 0) -> None:
         self.finish()
         if what != self._what or done < self._done:  # else it goes on after a break, at the rate that it had
-            self._began = self._spoke = time.monotonic()
+            self._began = time.monotonic()
+            self._spoke = self._spoke or self._began  # many short stretches are not silent together
             self._first = done
         self._what, self._total, self._done = what, total, done
         if self._terminal:
@@ -124,8 +125,8 @@ class TerminalProgress(Progress):
             self._bar.update(self._task, advance=n, note=note)
         elif time.monotonic() - self._spoke > PLAIN_EVERY:
             self._spoke = time.monotonic()
-            rate = (self._done - self._first) / (self._spoke - self._began)
-            left = (self._total - self._done) / rate if rate else 0
+            each = (self._spoke - self._began) / max(self._done - self._first, 1)
+            left = (self._total - self._done) * each
             self.say(f"{self._what}: {self._done} of {self._total}, about {left:.0f} s left{note and f', {note}'}")
 
     def finish(self) -> None:

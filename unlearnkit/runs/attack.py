@@ -6,13 +6,13 @@ what an attack does to the weights is done again, to the same bits, and what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit import training
-from unlearnkit.contracts import Algorithm, Attack, Condition, Metric, Target
+from unlearnkit.contracts import Algorithm, Attack, Condition, Metric, Need, Target
 from unlearnkit.data.encode import Template, choose_template, encode, encode_samples
 from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
@@ -184,7 +184,8 @@ def _suite(place: Workplace, name: str, plugin: Attack, metrics: Sequence[str] |
     """What is measured of the forget set.
 
     Raises:
-        BadInput: no metric, or one that does not say which way is better: then no condition is the worst.
+        BadInput: no metric, one that does not say which way is better: then no condition is the worst; or none that
+            sees the attack.
     """
     chosen = list(dict.fromkeys(plugin.metrics if metrics is None else metrics))
     if not chosen:
@@ -196,7 +197,16 @@ def _suite(place: Workplace, name: str, plugin: Attack, metrics: Sequence[str] |
                 f"metric {metric} has no better and no worse, so attack {name} could not tell what comes back",
                 hint="--metrics probability,rouge", code="usage",
             )  # fmt: skip
+    if not any(_concerned(built, plugin.reads) for built in metrics_of(place, suite).values()):
+        raise _unseen(name, plugin, chosen)
     return suite
+
+
+def _unseen(name: str, plugin: Attack, metrics: Iterable[str]) -> BadInput:
+    return BadInput(
+        f"attack {name} changes nothing that {', '.join(metrics)} would see",
+        hint=f"--metrics {','.join(plugin.metrics)}", code="usage",
+    )  # fmt: skip
 
 
 def _check_sets(name: str, plugin: Attack, data: Mapping[str, DataSpec]) -> None:
@@ -279,7 +289,7 @@ def _measure(place: Workplace, run: records.Run, work: Assault) -> tuple[list[st
     for given in _blamed(work, target):
         condition = checked_condition(work.name, given, seen, ids)
         seen.append(condition.name)
-        metrics = {name: metric for name, metric in before.metrics.items() if _concerned(metric, condition)}
+        metrics = {name: metric for name, metric in before.metrics.items() if _concerned(metric, condition.reads)}
         if not metrics:
             continue
         (part,) = task.parts(place, digest("attacked", work.determines(place), condition.name))
@@ -295,10 +305,7 @@ def _measure(place: Workplace, run: records.Run, work: Assault) -> tuple[list[st
         computed += measured(_fitting(place, run, inputs, part))
         names.append(condition.name)
     if not names:
-        raise UnlearnkitError(
-            f"attack {work.name} changes nothing that {', '.join(before.metrics)} would see",
-            hint=f"--metrics {','.join(work.plugin.metrics)}", code="usage",
-        )  # fmt: skip
+        raise _unseen(work.name, work.plugin, before.metrics)
     return names, computed
 
 
@@ -315,9 +322,9 @@ def _blamed(work: Assault, target: Target) -> Iterator[Condition]:
         ) from error  # fmt: skip
 
 
-def _concerned(metric: Metric, condition: Condition) -> bool:
-    """Whether a metric can see what a condition changes."""
-    return not condition.reads or bool(set(metric.needs) & set(condition.reads))
+def _concerned(metric: Metric, reads: Collection[Need]) -> bool:
+    """Whether a metric can see what a condition changes; all can, where that is not said."""
+    return not reads or bool(set(metric.needs) & set(reads))
 
 
 def _templates(inputs: Inputs) -> dict[str, Template]:
