@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.progress import Progress
 from unlearnkit.runs.evaluate import EvalReport, evaluate, read_sets
 from unlearnkit.runs.resume import resume
 from unlearnkit.runs.training import Schedule
@@ -118,6 +119,25 @@ def test_examples_stand_before_a_question_where_there_are_some(place: Workplace,
     assert first.index("Answer: C\n\n") < first.index("Answer: A\n\n") < first.index("How many legs")
     (plain,) = read_sets(place, place.suite("mmlu").only("mmlu"), {"mmlu": data["mmlu"]})["mmlu"].samples
     assert first.endswith(plain.prompt) and plain.prompt.startswith("How many legs")
+
+
+def test_rows_that_are_not_asked_as_the_benchmark_asks_are_told(place: Workplace, write: Callable[..., DataSpec]):
+    class Told(Progress):
+        def __init__(self) -> None:
+            self.warnings: list[str] = []
+
+        def warn(self, text: str) -> None:
+            self.warnings.append(text)
+
+    place.progress = told = Told()
+    suite, row = place.suite("rwku").only("forget_level2"), {"answer": "Stephen King"}
+    (own,) = read_sets(place, suite, {"forget_level2": write("own.json", [{"query": "Who?", **row}])}).values()
+    assert own.samples[0].prompt == "Please briefly answer the following question.\nQuestion: Who?\n"
+    assert told.warnings == []
+    (plain,) = read_sets(place, suite, {"forget_level2": write("plain.json", [{"question": "Who?", **row}])}).values()
+    assert plain.samples[0].prompt == "Who?"
+    (warning,) = told.warnings
+    assert "has not all of the benchmark's columns query" in warning and "\n" not in warning
 
 
 def test_rwku_asks_as_its_code_does_and_hears_one_line(

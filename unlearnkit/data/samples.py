@@ -29,6 +29,11 @@ class DataSpec:
     text_column: str | None = None
     on_bad_row: Literal["fail", "skip"] = "fail"
 
+    @property
+    def named(self) -> bool:
+        """Whether the user says which columns are read."""
+        return bool(self.question_column or self.answer_column or self.text_column)
+
 
 def spec_of(name: str, **columns: Any) -> DataSpec:
     """Data by one name: a source, and in brackets its split where it has some, `owner/name:config[split]`."""
@@ -148,7 +153,7 @@ def samples_of(rows: Sequence[Raw], spec: DataSpec, layout: Layout | None = None
     """
     label = spec.source if spec.split is None else f"{spec.source}[{spec.split}]"
     bad: dict[int, tuple[str, str]] = {}
-    if layout is not None and not (spec.question_column or spec.answer_column or spec.text_column):
+    if layout is not None and not spec.named:
         rows, bad = _laid_out(rows, layout, label)
     question, answer = _columns(rows, spec, label)
     samples: list[Sample] = []

@@ -123,8 +123,16 @@ def _row(sample: Sample, tokens: int | None, with_text: bool) -> records.Row:
 
 
 def read_set(place: Workplace, spec: DataSpec, layout: Layout | None = None) -> SampleSet:
-    """A data set, read and checked, its rows by a benchmark's layout where there is one; needs no model."""
-    return samples_of(read_raw(place, spec), spec, layout)
+    """A data set, read and checked, its rows by a benchmark's layout where there is one; needs no model. Where
+    the rows have not the layout's columns, that is said."""
+    rows = read_raw(place, spec)
+    found = samples_of(rows, spec, layout)
+    if layout is not None and not spec.named and not layout.fits(rows):
+        place.progress.warn(
+            f"{found.label} has not all of the benchmark's columns {', '.join(layout.columns)}: "
+            "its rows are asked as they are, without the benchmark's prompt"
+        )
+    return found
 
 
 def read_raw(place: Workplace, spec: DataSpec) -> list[dict[str, Any]]:
