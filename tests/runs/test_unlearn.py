@@ -131,6 +131,8 @@ def test_a_second_call_computes_nothing(place: Workplace, asked: dict[str, Any],
 def test_whatever_changes_the_result_is_another_run(place: Workplace, asked: dict[str, Any], change: dict[str, Any]):
     first, other = unlearn(place, **asked), unlearn(place, **asked | change)
     assert other.run != first.run and other.model != first.model and not other.already
+    assert place.store.run("@last").id == other.run
+    assert unlearn(place, **asked).already and place.store.run("@last").id == first.run
 
 
 @pytest.mark.parametrize("change", [{"checkpoint_every": 1}, {"checkpoint_every": 3}])

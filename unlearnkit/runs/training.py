@@ -189,6 +189,7 @@ def _complete(
     place: Workplace, run: records.Run, written: Path, wanted: Path, force: bool
 ) -> tuple[records.Run, Path, bool]:
     """A run that is complete already, with its model in the folder that is wanted now."""
+    place.store.beat(run.id)  # what was asked for last
     if wanted != written and not _written_by(wanted, run.id):
         check_out(wanted, force)
         shutil.copytree(written, wanted, dirs_exist_ok=True)
