@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from conftest import Answer
 
 import unlearnkit
 from unlearnkit.data.samples import sample_id
+from unlearnkit.errors import UnlearnkitError
 from unlearnkit.runs.imported import files, import_logs
 from unlearnkit.runs.imported.log import question_of
 from unlearnkit.runs.workplace import Workplace
@@ -284,6 +287,21 @@ def test_what_is_too_large_or_no_file_is_not_read(
     assert cli("import", file, *JSON).error["code"] == "too-large"
     assert cli("import", tmp_path, *JSON).code == 3
     assert cli("import", "none.json", *JSON).code == 3
+
+
+def test_lines_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rows, log = [{"doc_id": i} for i in range(50)], tmp_path / "log.jsonl"
+    data = "\ufeff" + "\n\n".join(map(json.dumps, rows))
+    log.write_text(data, encoding="utf-8")
+    monkeypatch.setattr(files, "MOST", 30)
+    found = files.read(log)
+    assert found.content == rows and found.sha256 == hashlib.sha256(data.encode()).hexdigest()
+    monkeypatch.setattr(files, "MOST_LINES", 200)
+    with pytest.raises(UnlearnkitError, match=r"more than 200 bytes$"):
+        files.read(log)
+    log.write_text(json.dumps(rows[0]) + "\n" + json.dumps({"doc_id": "a text that is too long for a line"}))
+    with pytest.raises(UnlearnkitError, match="more than 30 bytes in one JSON value"):
+        files.read(log)
 
 
 def test_a_store_is_told_from_a_log(cli: Cli, file: Path, tmp_path: Path):

@@ -6,15 +6,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from unlearnkit.contracts import Undefined
 from unlearnkit.errors import NotFound, UnlearnkitError
 
-MOST = 2**30
-"""Bytes. A log of ten thousand samples with their texts has some twenty million."""
+MOST = 2**28
+"""Bytes of one JSON value, which takes several times as many when it is read. A log of ten thousand samples with their
+texts has some twenty million."""
+MOST_LINES = 2**30
+"""Bytes of JSON lines, each of which is read by itself."""
 
 Value = float | Undefined
 
@@ -40,32 +45,57 @@ def read(path: Path) -> Document:
     """
     if not path.is_file():
         raise NotFound(f"no file at {path}", hint="name a log of per-sample results", code="file")
-    if path.stat().st_size > MOST:
-        raise UnlearnkitError(f"{path} has more than {MOST:,} bytes", code="too-large")
+    if path.stat().st_size > MOST_LINES:
+        raise _too_large(path, MOST_LINES)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            return Document(path, sha256, _content(path, file))
     except OSError as error:
         raise UnlearnkitError(f"{path} cannot be read: {error.strerror}", code="unreadable") from error
+
+
+def _content(path: Path, file: BinaryIO) -> Any:
+    """One JSON value, or where its first line is an object already, a list with one from each line."""
+    lines = _lines(path, file)
+    head = list(islice(lines, 2))
+    if not head:
+        raise UnlearnkitError(f"{path} is empty", code="empty")
+    if len(head) == 2 and _is_object(head[0][1]):
+        return [_parsed(line, f"{path}:{number}") for number, line in chain(head, lines)]
+    file.seek(0)
+    return _parsed(_decoded(path, file.read(MOST + 1)), str(path))
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Lines that hold something, with their numbers, one in memory at a time."""
+    for number, line in enumerate(iter(lambda: file.readline(MOST + 1), b""), 1):
+        if text := _decoded(path, line).strip():
+            yield number, text
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    if len(data) > MOST:
+        raise _too_large(path, MOST)
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnlearnkitError(f"{path} is not UTF-8", hint="a log is JSON or JSONL", code="encoding") from error
-    if not text.strip():
-        raise UnlearnkitError(f"{path} is empty", code="empty")
-    return Document(path, hashlib.sha256(data).hexdigest(), _content(path, text))
 
 
-def _content(path: Path, text: str) -> Any:
-    """One JSON value, or where its first line is one already, a list with one from each line."""
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if len(lines) > 1:
-        try:
-            first = json.loads(lines[0][1])
-        except (ValueError, RecursionError):
-            first = None
-        if isinstance(first, dict):
-            return [_parsed(line, f"{path}:{number}") for number, line in lines]
-    return _parsed(text, str(path))
+def _too_large(path: Path, most: int) -> UnlearnkitError:
+    return UnlearnkitError(
+        f"{path} has more than {most:,} bytes{' in one JSON value' if most == MOST else ''}",
+        hint="a log of JSON lines is read line by line: fewer samples, or more files", code="too-large",
+    )  # fmt: skip
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _parsed(text: str, where: str) -> Any:
