@@ -53,9 +53,10 @@ class Stop:
     @contextmanager
     def whole(self) -> Iterator[None]:
         """What is too short to be cut in two: a signal interrupts behind it, where it is not held anyway."""
+        before = self.asked
         with self.holding():
             yield
-        if self.asked and not self._held:
+        if self.asked and not before and not self._held:
             self.asked = False
             raise KeyboardInterrupt
 
