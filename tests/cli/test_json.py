@@ -89,10 +89,10 @@ def test_unlearn_and_eval(cli: Cli, files: Files):
     words = ["--model", files.model, "--forget", files.forget, "--retain", files.retain, "--sampler", "mrd"]
     made = cli("unlearn", *words, "--max-steps", 3, "--lr", "1e-4", "--format", "json").json
     assert keys(made) == {
-        "run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "step", "best", "evaluations", "seconds",
-        "terms",
+        "run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "step", "best", "unmet", "evaluations",
+        "seconds", "terms",
     }  # fmt: skip
-    assert (made["step"], made["best"], made["evaluations"]) == (3, {}, {})
+    assert (made["step"], made["best"], made["unmet"], made["evaluations"]) == (3, {}, {}, {})
     assert (made["algorithm"], made["sampler"], made["steps"], made["stopped_by"]) == ("npo", "mrd", 3, "max_steps")
     assert (Path(made["model_dir"]) / "config.json").is_file()
     assert {"forget", "retain", "loss"} <= keys(made["terms"])
