@@ -143,3 +143,18 @@ def test_score_unlearn_evaluate_report(
     shown = command("report")
     assert {r["run"] for r in shown["runs"]} == {found["run"], before["run"]}
     assert {t["third"] for t in shown["thirds"]} == {"easy", "middle", "hard"}
+
+
+def test_what_is_taught_again_comes_back_and_eight_bits_change_little(
+    gguf: Path, few: Callable[[str, int], Path], command: Callable[..., Any]
+) -> None:
+    asked = (f"gguf:{gguf}", "--forget", few("forget01_perturbed", 4), "--metrics", "probability")
+    taught = command("attack", "relearn", *asked, "-o", "k=2", "-o", "steps=2", "-o", "every=2", "-o", "lr=1e-4")
+    outcome = {found["samples"]: found for found in taught["outcomes"]}
+    assert outcome["shown"]["n"] == outcome["others"]["n"] == 2
+    assert outcome["shown"]["under"] > 1.5 * outcome["shown"]["before"]
+    rounded = command("attack", "quantize", *asked)
+    assert rounded["from_store"] == 4, "what was so before is known from the other attack"
+    value = {point["condition"]: point["value"] for point in rounded["curve"]}
+    assert set(value) == {"before", "8-bit", "4-bit"} and value["4-bit"] != value["before"]
+    assert abs(value["8-bit"] - value["before"]) < 0.02
