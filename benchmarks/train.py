@@ -177,8 +177,8 @@ class EveryLogit:
     """A pass as a language model's own loss makes it: logits of every position, and a cross-entropy over all of them
     that leaves out what has no label."""
 
-    def __init__(self, model: Any, batches: Sequence[Batch], *, cuts: bool) -> None:
-        del cuts
+    def __init__(self, model: Any, batches: Sequence[Batch], *, cuts: bool, look: Any) -> None:
+        del cuts, look
         whole = joined(batches)
         logits = model(input_ids=whole.ids, attention_mask=whole.mask, use_cache=False).logits[:, :-1].float()
         labels = whole.labels[:, 1:]
