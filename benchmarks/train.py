@@ -128,7 +128,10 @@ class Bench:
         for name, most in AT_MOST.items():
             if name in found:
                 verdict(f"{name}'s step, times GradDiff's", found[name].step / base, most)
-        verdict("GradDiff's step, times the same with every logit and its loss", base / whole.step, 1 - CHEAPER)
+        labels, every = self.heads(self.trainer("graddiff"))
+        verdict("logits of labels and their loss, times every logit and its loss", labels / every, 1 - CHEAPER)
+        print(f"    {labels:.3f} and {every:.3f} s, with their gradients, of a step's {base:.3f} and {whole.step:.3f}")
+        verdict("the whole step of GradDiff, the same", base / whole.step, 1 - CHEAPER)
         for name, parts in found.items():
             verdict(f"{name}: share outside forward, backward and optimiser", parts.outside, OUTSIDE)
         heading("memory, MB: the peak of three steps in a process of its own, less what libraries take")
@@ -137,6 +140,23 @@ class Bench:
             print(f"  {name:<12}{bytes_ / 1e6:8.0f}   {bytes_ / peaks['graddiff']:6.3f} × graddiff", flush=True)
         if "npo" in peaks:
             verdict("npo's memory, times GradDiff's", peaks["npo"] / peaks["graddiff"], AT_MOST["npo"])
+
+    def heads(self, trainer: Trainer) -> tuple[float, float]:
+        """Median seconds of a step's logits, loss and their gradients, given its hidden states: of label tokens alone,
+        and of every position."""
+        head: Any = self.model.get_output_embeddings()
+        spent: tuple[list[float], list[float]] = ([], [])
+        for step_ in range(self.args.steps):
+            (rows,) = trainer._micro_batches(step_, trainer.draw(step_))
+            batches = [collate(trainer.sets[name], rows[name], pad=trainer.pad) for name in trainer.algorithm.reads]
+            targets = joined(batches).labels[:, 1:].flatten()
+            for times, wanted in zip(spent, (targets[targets != -100], targets), strict=True):
+                states = torch.randn(len(wanted), head.in_features, requires_grad=True)
+                began = self.clock()
+                cross_entropy(head(states).float(), wanted, ignore_index=-100, reduction="none").sum().backward()
+                times.append(self.clock() - began)
+                head.weight.grad = None
+        return statistics.median(spent[0]), statistics.median(spent[1])
 
     def in_process(self, name: str) -> float:
         command = [sys.executable, __file__, "--memory", name, "--batch-size", str(self.args.batch_size)]
