@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import sqlalchemy as sa
 import torch
 
 from unlearnkit.contracts import Unit
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.store import Store, schema
-from unlearnkit.store.records import ScoreRow
+from unlearnkit.store.records import Checkpoint, ScoreRow
 
 from .making import a_run, all_succeed, draft, fork
 
@@ -122,6 +123,7 @@ def test_a_forked_child_does_not_share_the_parents_connection(store: Store):
 def test_killed_saves_are_collected_at_the_next_opening(path: Path):
     with Store.open(path) as store:
         area = store.files
+        store.claim(a_run(store).id)
         area.save({"x": torch.ones(1)})
     reading, writing = os.pipe()
 
@@ -143,4 +145,36 @@ def test_killed_saves_are_collected_at_the_next_opening(path: Path):
     child.join()
     Store.open(path).close()
     assert list(area.root.glob(".tmp-*")) == []
-    assert len(area.stored()) == 1
+    assert len(area.stored()) == 1, "it may wait for its row, as long as somebody works here"
+
+
+@pytest.mark.parametrize("cut", ["before its row is written", "between its row's end and its own"])
+def test_a_file_without_a_row_goes_once_its_writer_is_dead(path: Path, cut: str):
+    """Killed on either side of a checkpoint's row, a process leaves a file that nobody will record any more."""
+    with Store.open(path) as store:
+        run, area = a_run(store).id, store.files
+    reading, writing = os.pipe()
+
+    def stuck(*_: object) -> None:
+        os.write(writing, b"x")
+        signal.pause()
+
+    def work() -> None:
+        with Store.open(path) as mine:
+            mine.claim(run)
+            sha = mine.files.save({"x": torch.ones(1)})
+            if cut.startswith("before"):
+                stuck()
+            mine.put_checkpoint(run, Checkpoint(1, sha, {}))
+            mine._drop_files = stuck
+            mine.finish(run, "complete")
+
+    child = fork(work)
+    os.read(reading, 1)
+    Store.open(path).close()
+    assert len(area.stored()) == cut.startswith("before"), "a living writer's file stays while its row may come"
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    with Store.open(path) as store:
+        assert area.stored() == {}
+        assert store.checkpoints(run) == []

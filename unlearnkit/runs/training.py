@@ -335,9 +335,7 @@ def _finish(
         "seconds": round(seconds, 2),
         "terms": dict(steps[-1].terms) if steps else {},
     }
-    run = store.finish(run.id, "complete", summary=summary)
-    store.drop_checkpoints(run.id)
-    return run
+    return store.finish(run.id, "complete", summary=summary)
 
 
 def _still(trainer: Trainer) -> str:

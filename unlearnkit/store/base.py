@@ -18,7 +18,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.store import connect, schema
 from unlearnkit.store.connect import Place
-from unlearnkit.store.files import FileArea
+from unlearnkit.store.files import GRACE, FileArea
+from unlearnkit.store.process import Process
 
 T = TypeVar("T")
 
@@ -54,12 +55,12 @@ class Base:
 
     def _collect(self) -> None:
         """Drop files that no row will refer to any more. The lock is taken only if there are some: it keeps a row from
-        appearing between the look and the deed."""
+        appearing, and a run from being taken up, between the look and the deed."""
         with self._read() as connection:
-            waste = self.files.waste(referenced(connection))
+            waste = self.files.waste(referenced(connection), _grace(connection))
         if waste:
             with self._write() as connection:
-                self.files.collect(referenced(connection))
+                self.files.collect(referenced(connection), _grace(connection))
 
     def _drop_files(self, files: Iterable[str]) -> None:
         """Remove files whose rows have just gone, unless another row refers to them: the row first, then the file."""
@@ -72,6 +73,20 @@ class Base:
 def referenced(connection: sa.Connection) -> set[str]:
     """Files that a row refers to."""
     return set(connection.scalars(sa.select(schema.checkpoint.c.file).distinct()))
+
+
+def at_work(row: Mapping[Any, Any]) -> bool:
+    """Whether a process works now on the run of a row."""
+    worker = Process.of(row) if row["state"] == "running" else None
+    return worker is not None and worker.alive(row["beat"])
+
+
+def _grace(connection: sa.Connection) -> float:
+    """Seconds for which a file may wait for its row: who writes one has taken its run before, so none waits where
+    nobody is at work."""
+    run = schema.run.c
+    running = sa.select(run.state, run.beat, run.host, run.boot, run.pid, run.started).where(run.state == "running")
+    return GRACE if any(map(at_work, connection.execute(running).mappings())) else 0.0
 
 
 def put(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, replace: bool = True) -> None:

@@ -33,7 +33,7 @@ SHARD = re.compile(r"[0-9a-f]{2}")
 TEMPORARY = re.compile(r"\.tmp-([0-9a-f]*)-([0-9]+)-[0-9]+")
 
 GRACE = 3600.0
-"""Seconds for which a file may wait for the row that refers to it."""
+"""Seconds for which a file may wait for the row that refers to it, while there are processes that write some."""
 
 CHUNK = 1 << 22
 
@@ -120,14 +120,14 @@ class FileArea:
                 sizes[match[1]] = entry.stat(follow_symlinks=False).st_size
         return sizes
 
-    def waste(self, referenced: set[str]) -> bool:
+    def waste(self, referenced: set[str], grace: float = GRACE) -> bool:
         """Whether `collect` would drop anything."""
-        return any(self._spare(referenced)) or any(self._abandoned())
+        return any(self._spare(referenced, grace)) or any(self._abandoned())
 
-    def collect(self, referenced: set[str]) -> None:
-        """Drop what was written but never recorded: files older than an hour that are not in `referenced`, and what
-        dead processes left. Nothing that does not bear such a name is touched, and no link is followed."""
-        for entry in [*self._spare(referenced), *self._abandoned()]:
+    def collect(self, referenced: set[str], grace: float = GRACE) -> None:
+        """Drop what was written but never recorded: files that are older than `grace`, seconds, and not `referenced`,
+        and what dead processes left. Nothing that does not bear such a name is touched, and no link is followed."""
+        for entry in [*self._spare(referenced, grace), *self._abandoned()]:
             Path(entry.path).unlink(missing_ok=True)
 
     def drop(self, sha: str) -> None:
@@ -146,9 +146,9 @@ class FileArea:
                     if match and entry.is_file(follow_symlinks=False):
                         yield entry, match
 
-    def _spare(self, referenced: set[str]) -> Iterator[os.DirEntry[str]]:
+    def _spare(self, referenced: set[str], grace: float) -> Iterator[os.DirEntry[str]]:
         for entry, match in self._files():
-            if match[1] not in referenced and _age(entry) > GRACE:
+            if match[1] not in referenced and _age(entry) >= grace:
                 yield entry
 
     def _abandoned(self) -> Iterator[os.DirEntry[str]]:
@@ -225,7 +225,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _age(entry: os.DirEntry[str]) -> float:
     try:
-        return time.time() - entry.stat(follow_symlinks=False).st_mtime
+        return max(0.0, time.time() - entry.stat(follow_symlinks=False).st_mtime)
     except FileNotFoundError:
         return 0.0
 

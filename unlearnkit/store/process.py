@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 FRESH = 120.0
 """Seconds for which a beat from another host counts as a sign of life."""
@@ -33,6 +35,11 @@ class Process:
     def this(cls) -> Process:
         pid = os.getpid()
         return cls(socket.gethostname(), boot_id(), pid, _started(pid) or "")
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Process | None:
+        """The one that a run's row names, where it names one."""
+        return None if row["pid"] is None else cls(row["host"], row["boot"], row["pid"], row["started"])
 
     def alive(self, beat: str) -> bool:
         """Whether it still runs; `beat` is the last time that it wrote."""

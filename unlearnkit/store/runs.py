@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.store import connect, schema
-from unlearnkit.store.base import Base, chunks, put, record, upsert
+from unlearnkit.store.base import Base, at_work, chunks, put, record, upsert
 from unlearnkit.store.process import Process, now
 from unlearnkit.store.records import Event, Run, State
 
@@ -61,7 +61,7 @@ class Runs(Base):
         me = Process.this()
         with self._write() as connection:
             row = self._row(connection, run_id)
-            worker = _worker(row)
+            worker = Process.of(row)
             if worker and worker != me and row["state"] == "running" and worker.alive(row["beat"]):
                 raise UnlearnkitError(
                     f"process {worker.pid} on {worker.host} works on run {run_id}",
@@ -107,15 +107,22 @@ class Runs(Base):
         error_code: str | None = None,
         error: str | None = None,
     ) -> Run:
-        """Write down how a run ended. `summary` stays as it is where None."""
+        """Write down how a run ended. `summary` stays as it is where None. A complete run needs no checkpoint any more:
+        they go in the same transaction."""
         time = now()
         changes: dict[str, Any] = {"state": state, "beat": time, "finished": time}
         changes |= {"error_code": error_code, "error": error}
         if summary is not None:
             changes["summary"] = dict(summary)
+        held, files = schema.checkpoint.c, []
         with self._write() as connection:
             self._update(connection, run_id, **changes)
-            return self._by_id(connection, run_id)
+            if state == "complete":
+                files = list(connection.scalars(sa.select(held.file).where(held.run == run_id)))
+                connection.execute(sa.delete(schema.checkpoint).where(held.run == run_id))
+            run = self._by_id(connection, run_id)
+        self._drop_files(files)
+        return run
 
     def run(self, ref: str, kinds: Collection[str] | None = None) -> Run:
         """The run of an id, a unique prefix of one (4 characters or more, in any case), or "@last": the one that was
@@ -227,7 +234,7 @@ class Runs(Base):
         held = schema.run_dataset.c
         for some in chunks(datasets):
             for run, role, dataset in connection.execute(
-                sa.select(held.run, held.role, held.dataset).where(held.run.in_(some)).order_by(held.role)
+                sa.select(held.run, held.role, held.dataset).where(held.run.in_(some)).order_by(held.run, held.role)
             ):
                 datasets[run][role] = dataset
         return [_run(row, datasets[row["id"]]) for row in rows]

@@ -80,9 +80,6 @@ class Training(Base):
         with self._read() as connection:
             return [record(Checkpoint, row) for row in connection.execute(query).mappings()]
 
-    def drop_checkpoints(self, run_id: str) -> None:
-        self._forget(run_id, keep=0)
-
     def _forget(self, run_id: str, keep: int, spare: Collection[int] = ()) -> None:
         mine = sa.select(CHECKPOINT.step, CHECKPOINT.file).where(CHECKPOINT.run == run_id)
         with self._write() as connection:
