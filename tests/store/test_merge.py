@@ -87,6 +87,8 @@ def a_whole_run(store: Store, identity: str, *, scores: str, reference: str, par
     store.put_results(run, [Result("f", "m", "a", None, "none")], [Generation("f", "a", "said")])
     store.put_aggregates(run, [AggregateRow("q", 1 / 3, reference=reference), AggregateRow("u", None, "why")])
     store.event(run, "code", "message")
+    store.tag(run, ["paper"])
+    store.note(run, "in figure 3")
     store.finish(run, "complete", summary={"steps": 1500})
     return run
 
@@ -117,6 +119,32 @@ def test_into_an_empty_store_all_of_it_comes(store: Store, other: Store, path: P
     assert {n[0] for n in told(again).values()} == {0}
     assert dump(path) == dump(other_path)
     assert [event.code for event in store.events(first.id)] == ["imported"]
+
+
+def test_tags_add_up_and_a_note_comes_where_there_is_none(store: Store, other: Store):
+    ours, bare = complete(store, "both"), complete(store, "bare")
+    theirs = [complete(other, identity) for identity in ("both", "bare", "new")]
+    for here, run, tag in ((store, ours, "ours"), (other, theirs[0], "theirs"), (other, theirs[1], "one")):
+        here.tag(run.id, [tag, "shared"])
+        here.note(run.id, f"of {tag}")
+    for _ in range(2):
+        store.merge(other)
+        told = {run.id: (run.tags, run.note) for run in store.runs()}
+        assert told == {
+            ours.id: (("ours", "shared", "theirs"), "of ours"),
+            bare.id: (("one", "shared"), "of one"),
+            theirs[2].id: ((), None),
+        }
+
+
+def test_an_unfinished_run_that_theirs_replaces_keeps_its_note(store: Store, other: Store):
+    ours, theirs = a_run(store, "both"), complete(other, "both")
+    store.note(ours.id, "mine")
+    other.note(theirs.id, "theirs")
+    other.tag(theirs.id, ["theirs"])
+    store.merge(other)
+    found = store.run(ours.id)
+    assert (found.state, found.note, found.tags) == ("complete", "mine", ("theirs",))
 
 
 def test_draws_of_two_machines_add_up(store: Store, other: Store):

@@ -210,6 +210,8 @@ def everything(store: Store, identity: str, text: str) -> str:
         run.id, Checkpoint(1, store.files.save({"w": torch.full((4,), float(len(text)))}), {"x": text})
     )
     store.event(run.id, "e", text)
+    store.tag(run.id, ["tag"])
+    store.note(run.id, text)
     return run.id
 
 

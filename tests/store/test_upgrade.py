@@ -28,8 +28,8 @@ SECOND = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade():
@@ -50,7 +50,7 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     def newer(text: str) -> Path:
         folder = tmp_path / "migrations"
         shutil.copytree(schema.MIGRATIONS, folder)
-        (folder / "versions" / "0004_second.py").write_text(text)
+        (folder / "versions" / "0005_second.py").write_text(text)
         monkeypatch.setattr(schema, "MIGRATIONS", folder)
         name, statements = made()
         (folder / "schema" / f"{name}.sql").write_text(statements)
@@ -136,15 +136,15 @@ def test_older_is_copied_and_upgraded(path: Path, next_version: Callable[[str], 
 
     upgrade.to_newest(connect.locate(path))
     raw = sqlite3.connect(path)
-    assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("0004",)
+    assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("0005",)
     assert {t: raw.execute(f"SELECT count(*) FROM {t}").fetchone() for t in rows} == rows
     # Rows that hung on the rebuilt table are still there.
     assert raw.execute("SELECT count(*) FROM dataset_row").fetchone() == (3,)
     assert raw.execute("SELECT DISTINCT extra0 FROM model").fetchall() == [("x",)]
-    assert "0003 to 0004" in raw.execute("SELECT message FROM event WHERE code = 'upgraded'").fetchone()[0]
+    assert "0004 to 0005" in raw.execute("SELECT message FROM event WHERE code = 'upgraded'").fetchone()[0]
     raw.close()
 
-    backup = path.with_name("unlearnkit.bak-0003.db")
+    backup = path.with_name("unlearnkit.bak-0004.db")
     assert sorted(dump(backup)) == sorted(before)  # a copy has tables before indexes before views
     assert backup.stat().st_mode & 0o777 == 0o600
 

@@ -25,6 +25,12 @@ class Catalogue(Base):
             ).one_or_none()
         return record(Model, found._mapping) if found else None
 
+    def models(self) -> dict[str, Model]:
+        """All of them by fingerprint."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(schema.model)).mappings()
+            return {row["fingerprint"]: record(Model, row) for row in rows}
+
     def put_dataset(self, dataset: Dataset, rows: Sequence[Row]) -> None:
         """Record a data set and its rows. Put again, its rows are as given now, but a text that was stored stays."""
         table = schema.dataset_row
@@ -43,6 +49,12 @@ class Catalogue(Base):
                 sa.select(schema.dataset).where(schema.dataset.c.fingerprint == fingerprint)
             ).one_or_none()
         return record(Dataset, found._mapping) if found else None
+
+    def datasets(self) -> dict[str, Dataset]:
+        """All of them by fingerprint."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(schema.dataset)).mappings()
+            return {row["fingerprint"]: record(Dataset, row) for row in rows}
 
     def rows(self, fingerprint: str) -> list[Row]:
         """A data set's rows by position."""

@@ -33,7 +33,10 @@ from unlearnkit.store.records import Finding, Run
 from unlearnkit.store.runs import RUN, Runs
 from unlearnkit.store.scores import BLOCK, whole
 
-OF_RUNS = [t for t in schema.metadata.sorted_tables if "run" in t.c and t is not schema.checkpoint]
+APART = (schema.checkpoint, schema.run_tag, schema.figure)
+"""Rows that belong to one run and do not come with it: checkpoints; tags, which are of both sides; and figures, which
+are made from results when they are asked for."""
+OF_RUNS = [t for t in schema.metadata.sorted_tables if "run" in t.c and t not in APART]
 """Tables whose rows belong to one run, and come with it."""
 REFERENCES = {schema.draw_order: "scores", schema.aggregate: "reference"}
 """Their columns that name another run."""
@@ -208,6 +211,7 @@ class _Work:
             if old in taken:
                 self._write(by_id[old], ids, taken[old])
         self._copy_rows(taken, ids)
+        self._annotate([run for run in theirs if run.id in ids], ids)
         for old in taken:
             message = f"from store {source}, where it is run {old}"
             values = {"run": ids[old], "at": now(), "code": "imported", "message": message}
@@ -247,6 +251,7 @@ class _Work:
         """A run's row; it has no worker here. Of the unfinished run `mine` that it replaces, what happened stays."""
         row = {c.name: getattr(run, c.name) for c in schema.run.columns if hasattr(run, c.name)}
         row |= {"id": ids[run.id], "parent": ids.get(run.parent or ""), "config": _readdressed(run.config, ids)}
+        row["note"] = mine.note if mine else None
         if mine is None:
             self.target.execute(sa.insert(schema.run).values(row))
             return
@@ -256,6 +261,15 @@ class _Work:
             if table is not schema.event:
                 self.target.execute(sa.delete(table).where(table.c.run == mine.id))
         self.target.execute(sa.update(schema.run).where(RUN.id == mine.id).values(row))
+
+    def _annotate(self, theirs: list[Run], ids: Mapping[str, str]) -> None:
+        """What people said of runs, of those too that are here already: tags add up, a note comes where there is
+        none."""
+        put(self.target, schema.run_tag, [{"run": ids[r.id], "tag": t} for r in theirs for t in r.tags], replace=False)
+        for run in theirs:
+            if run.note is not None:
+                bare = (RUN.id == ids[run.id]) & RUN.note.is_(None)
+                self.target.execute(sa.update(schema.run).where(bare).values(note=run.note))
 
     def _copy_rows(self, taken: Mapping[str, Any], ids: Mapping[str, str]) -> None:
         for table in OF_RUNS:

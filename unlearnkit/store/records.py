@@ -78,6 +78,9 @@ class Run:
     series: str | None = None
     """Key of what runs share: the stored draws that a score run reduces, where runs differ in the reduction alone, or
     the generated answers that an unlearn run reads."""
+    note: str | None = None
+    tags: tuple[str, ...] = ()
+    """What people call it, sorted; see `Store.tag`."""
     alive: bool = False
     """Whether a process works on it now: derived when read."""
 

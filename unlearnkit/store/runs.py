@@ -21,7 +21,7 @@ RUN = schema.run.c
 PREFIX = 4
 """Shortest prefix of an id that is taken for one."""
 
-DERIVED = ("datasets", "alive")
+DERIVED = ("datasets", "tags", "alive")
 """Fields of a run that are no column of its row."""
 
 
@@ -231,13 +231,18 @@ class Runs(Base):
     def _runs(self, connection: sa.Connection, query: sa.Select[Any]) -> list[Run]:
         rows = connection.execute(query).mappings().all()
         datasets: dict[str, dict[str, str]] = {row["id"]: {} for row in rows}
-        held = schema.run_dataset.c
+        tags: dict[str, list[str]] = {row["id"]: [] for row in rows}
+        held, tagged = schema.run_dataset.c, schema.run_tag.c
         for some in chunks(datasets):
             for run, role, dataset in connection.execute(
                 sa.select(held.run, held.role, held.dataset).where(held.run.in_(some)).order_by(held.run, held.role)
             ):
                 datasets[run][role] = dataset
-        return [_run(row, datasets[row["id"]]) for row in rows]
+            for run, tag in connection.execute(
+                sa.select(tagged.run, tagged.tag).where(tagged.run.in_(some)).order_by(tagged.run, tagged.tag)
+            ):
+                tags[run].append(tag)
+        return [_run(row, datasets[row["id"]], tags[row["id"]]) for row in rows]
 
     @staticmethod
     def _remove_datasets(connection: sa.Connection, candidates: Iterable[str]) -> None:
@@ -274,15 +279,7 @@ def _remove_unused(connection: sa.Connection, used: sa.Column[Any], held: sa.Col
         connection.execute(sa.delete(held.table).where(held == value))
 
 
-def _worker(row: sa.RowMapping) -> Process | None:
-    if row["pid"] is None:
-        return None
-    return Process(row["host"], row["boot"], row["pid"], row["started"])
-
-
-def _run(row: sa.RowMapping, datasets: Mapping[str, str]) -> Run:
-    worker = _worker(row)
+def _run(row: sa.RowMapping, datasets: Mapping[str, str], tags: Iterable[str]) -> Run:
     values: dict[str, Any] = {f: row[f] for f in Run.__dataclass_fields__ if f not in DERIVED}
     values |= {"argv": tuple(row["argv"]), "exact": bool(row["exact"])}
-    alive = row["state"] == "running" and worker is not None and worker.alive(row["beat"])
-    return Run(**values, datasets=datasets, alive=alive)
+    return Run(**values, datasets=datasets, tags=tuple(tags), alive=at_work(row))

@@ -151,12 +151,15 @@ run = _table(
     sa.Column("boot", sa.Text),
     sa.Column("pid", Count),
     sa.Column("started", sa.Text),
+    sa.Column("note", sa.Text),
     sa.UniqueConstraint("kind", "identity", name="run_identity"),
     sa.Index("run_created", "created"),
     sa.Index("run_model", "model"),
     sa.Index("run_parent", "parent"),
     sa.Index("run_series", "series"),
 )
+
+run_tag = _table("run_tag", _of_run(), _key("tag"), sa.Index("run_tag_tag", "tag"))
 
 run_dataset = _table(
     "run_dataset",
@@ -254,6 +257,23 @@ aggregate = _table(
     # Of the 95 % interval.
     sa.Column("low", Number),
     sa.Column("high", Number),
+)
+
+figure = _table(
+    "figure",
+    # Of an evaluation's results: the mean of a metric's terms over a split, or over a third of it by the scores of a
+    # run, both "" for all of it. It holds as long as its key is that of the metric's definition.
+    _of_run(),
+    _key("scores"),
+    _key("split"),
+    _key("metric"),
+    _key("third"),
+    _must("key"),
+    sa.Column("value", Number),
+    _must("n", Count),
+    sa.Column("low", Number),
+    sa.Column("high", Number),
+    sa.Column("reason", sa.Text),
 )
 
 event = _table(

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.store import connect, recognise, schema, upgrade
+from unlearnkit.store.annotations import Annotations
 from unlearnkit.store.care import Care
 from unlearnkit.store.catalogue import Catalogue
 from unlearnkit.store.connect import Place
@@ -21,7 +22,7 @@ from unlearnkit.store.scores import Scores
 from unlearnkit.store.training import Training
 
 
-class Store(Catalogue, Merge, Scores, Training, Results, Care):
+class Store(Catalogue, Merge, Annotations, Scores, Training, Results, Care):
     """Every model, data set, run, score and result of a piece of work, in one SQLite file or PostgreSQL database.
 
     All writing is idempotent: what is there already is found, not made again. When a call that writes returns, what it
