@@ -35,6 +35,37 @@ def test_list_is_newest_first_and_can_be_narrowed(cli: Cli, made: dict[str, Any]
     assert [word for word in (scored, unlearned, "graddiff, uniform", "complete") if word not in table] == []
 
 
+def test_a_list_says_what_runs_are_about(
+    cli: Cli, made: dict[str, Any], tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    scored, unlearned = made["score"]["run"], made["unlearn"]["run"]
+    cli("runs", "tag", unlearned, "paper", "table-2")
+    cli("runs", "note", unlearned, "the one\nin \x1b[31mfigure 3")
+    rows = {row["run"]: row for row in cli("runs", "list", "--format", "json").json["runs"]}
+    assert rows[unlearned]["data"] == {"forget": "forget.jsonl", "retain": "retain.jsonl"}
+    assert [rows[run]["model_label"] for run in (scored, unlearned)] == [tiny_model_dir.name] * 2
+    assert (rows[scored]["tags"], rows[scored]["note"]) == ([], None)
+    assert (rows[unlearned]["tags"], rows[unlearned]["note"]) == (["paper", "table-2"], "the one\nin \x1b[31mfigure 3")
+    table = cli("runs", "list").out
+    assert max(map(len, table.splitlines())) <= 80
+    assert f"{tiny_model_dir.name}: forget.jsonl, retain.jsonl"[:25] in table
+    assert "#paper #table-2 the one" in table and "\x1b" not in table
+
+
+def test_tags_are_taken_away_again(cli: Cli, made: dict[str, Any]):
+    run = made["unlearn"]["run"]
+    form = ("--format", "json")
+    assert cli("runs", "tag", "@last", "a", "b", *form).json == {"run": run, "tags": ["a", "b"], "note": None}
+    assert cli("runs", "tag", "@last", "a", "--remove", *form).json["tags"] == ["b"]
+    assert cli("runs", "note", "@last", "x", *form).json["note"] == "x"
+    assert "tags" in cli("runs", "show", run).out
+    assert cli("runs", "note", "@last", "", *form).json["note"] is None
+    refused = cli("runs", "tag", "@last", "two words", *form)
+    assert (refused.code, refused.error["code"]) == (2, "tag")
+    assert cli("runs", "tag", "0000", "a").code == 3
+
+
 def test_show_tells_all_of_a_run(cli: Cli, made: dict[str, Any]):
     run = made["unlearn"]["run"]
     found = cli("runs", "show", run, "--format", "json").json

@@ -1,4 +1,4 @@
-"""`unlearnkit runs list|show|compare|rm`."""
+"""`unlearnkit runs list|show|compare|tag|note|rm`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import click
 
 from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
-from unlearnkit.cli.params import WHOLE
+from unlearnkit.cli.params import ANY_TEXT, WHOLE
 from unlearnkit.cli.trained import show_curve
 from unlearnkit.errors import BadInput
+from unlearnkit.text import clean
 
 if TYPE_CHECKING:
+    from unlearnkit.runs.about import About
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store.records import Run
 
 
 @click.group("runs")
 def command() -> None:
-    """List, show, compare or remove runs."""
+    """List, show, compare, tag or remove runs."""
 
 
 @make_command("list", examples="unlearnkit runs list --kind unlearn --format csv")
@@ -28,13 +30,17 @@ def command() -> None:
 @click.option("--limit", type=WHOLE, help="Only the newest so many.")
 def list_runs(place: Workplace, screen: Output, kind: str | None, limit: int | None) -> None:
     """All runs, newest first."""
-    runs = place.reading().runs(kind=kind, limit=limit)
-    if screen.tables:
-        from unlearnkit.report.tables import runs_table
+    from unlearnkit.runs.about import about
 
-        screen.console().print(runs_table(runs))
+    store = place.reading()
+    runs = store.runs(kind=kind, limit=limit)
+    names = about(store, runs)
+    if screen.tables:
+        from unlearnkit.report.listing import runs_table
+
+        screen.console().print(runs_table(runs, names))
     else:
-        rows = [_row(run) for run in runs]
+        rows = [_row(run, names[run.id]) for run in runs]
         screen.data({"runs": rows}, rows)
 
 
@@ -42,6 +48,8 @@ def list_runs(place: Workplace, screen: Output, kind: str | None, limit: int | N
 @click.argument("run")
 def show(place: Workplace, screen: Output, run: str) -> None:
     """One run: what, on what, how, and how it ended. RUN is an id, a unique prefix, or @last."""
+    from unlearnkit.runs.about import about
+
     store = place.reading()
     found = store.run(run)
     steps = store.steps(found.id)
@@ -53,7 +61,7 @@ def show(place: Workplace, screen: Output, run: str) -> None:
         show_curve(place, screen, found)
         return
     whole = {
-        **_row(found),
+        **_row(found, about(store, [found])[found.id]),
         "model": found.model,
         "datasets": dict(found.datasets),
         "config": dict(found.config),
@@ -100,6 +108,42 @@ def compare_runs(
         screen.data(found.json(), [difference.json() for difference in found.differences])
 
 
+@make_command(
+    "tag",
+    examples="""
+unlearnkit runs tag @last paper table-2
+unlearnkit runs tag 01JZ7Q paper --remove
+""",
+)
+@click.argument("run")
+@click.argument("tags", nargs=-1, required=True, metavar="TAG…")
+@click.option("--remove", "away", is_flag=True, help="Take these tags away.")
+def tag_run(place: Workplace, screen: Output, run: str, tags: tuple[str, ...], away: bool) -> None:
+    """Put tags on a run, to find it by: up to 64 letters, digits and . : / + @ - _ each."""
+    found = place.reading().run(run)
+    change = place.store.untag if away else place.store.tag
+    _show_remarks(screen, change(found.id, tags))
+
+
+@make_command("note", examples="unlearnkit runs note @last 'the one in figure 3'")
+@click.argument("run")
+@click.argument("text", type=ANY_TEXT)
+def note_run(place: Workplace, screen: Output, run: str, text: str) -> None:
+    """Write a note on a run, in place of the one that is there. An empty TEXT takes it away."""
+    found = place.reading().run(run)
+    _show_remarks(screen, place.store.note(found.id, text))
+
+
+def _show_remarks(screen: Output, run: Run) -> None:
+    if screen.tables:
+        from unlearnkit.report.listing import remarks
+
+        screen.say(f"run {run.id}: {clean(remarks(run)) or 'no tag, no note'}")
+    else:
+        told = {"run": run.id, "tags": list(run.tags), "note": run.note}
+        screen.data(told, [told])
+
+
 @make_command("rm", examples="unlearnkit runs rm 01JZ --yes")
 @click.argument("run")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -118,7 +162,7 @@ def remove(place: Workplace, screen: Output, run: str, yes: bool) -> None:
         screen.say(f"its model stays in {found.summary['model_dir']}")
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _row(run: Run, names: About) -> dict[str, Any]:
     return {
         "run": run.id,
         "kind": run.kind,
@@ -128,8 +172,12 @@ def _row(run: Run) -> dict[str, Any]:
         "created": run.created,
         "finished": run.finished,
         "seed": run.seed,
+        "model_label": names.model,
+        "data": dict(names.data),
+        "tags": list(run.tags),
+        "note": run.note,
     }
 
 
-for member in (list_runs, show, compare_runs, remove):
+for member in (list_runs, show, compare_runs, tag_run, note_run, remove):
     command.add_command(member)

@@ -10,6 +10,7 @@ import numpy as np
 
 from unlearnkit.report.attacks import Attack, attack
 from unlearnkit.report.curve import Curve, curve
+from unlearnkit.runs.about import label, last
 from unlearnkit.runs.definitions import Meaning, meanings
 from unlearnkit.runs.evaluate import (
     Figure,
@@ -154,7 +155,7 @@ def collect(place: Workplace, refs: Sequence[str]) -> Findings:
         thirds=[third for e in evaluated for third in _thirds(place, e, every)],
         curves=[found for run in reversed(wanted) if (found := curve(place, run)) is not None],
         attacks=[
-            attack(place, run, _label(run, writer_of(place, run))) for run in reversed(wanted) if run.kind == "attack"
+            attack(place, run, label(run, writer_of(place, run))) for run in reversed(wanted) if run.kind == "attack"
         ],
     )
 
@@ -182,7 +183,7 @@ def _evaluated(place: Workplace, run: records.Run, known: Collection[str]) -> Ev
     return Evaluated(
         run=run,
         writer=writer,
-        label=_label(run, writer),
+        label=label(run, writer),
         figures=figures_of(place, run.id, chosen, offered(place, chosen)),
         aggregates=_aggregates(place.reading().aggregates(run.id), known),
         meanings=meanings(place, chosen),
@@ -191,7 +192,7 @@ def _evaluated(place: Workplace, run: records.Run, known: Collection[str]) -> Ev
 
 def label_of(place: Workplace, run: records.Run) -> str:
     """What an evaluation's model is called."""
-    return _label(run, writer_of(place, run))
+    return label(run, writer_of(place, run))
 
 
 def writer_of(place: Workplace, run: records.Run) -> records.Run | None:
@@ -208,17 +209,6 @@ def _aggregates(rows: Sequence[records.AggregateRow], known: Collection[str]) ->
     return sorted(newest_first, key=lambda row: row.name)
 
 
-def _label(run: records.Run, writer: records.Run | None) -> str:
-    if writer is not None and writer.kind == "unlearn":
-        return f"{writer.method}, {writer.config['sampler']}"
-    return _last(str(run.summary.get("label", run.model[:8])))
-
-
-def _last(source: str) -> str:
-    """A file's or folder's name without the folders around it; what else a source is called as it is."""
-    return source.rstrip("/").rsplit("/", 1)[-1]
-
-
 def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
     store = place.reading()
     rows = list(store.scores(run.id).values())
@@ -230,7 +220,7 @@ def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
     return Difficulty(
         run=run,
         scorer=scorer_name(place, run),
-        label=f"{_last(data.label) if data else '?'} under {_last(model.source) if model else run.model[:8]}",
+        label=f"{last(data.label) if data else '?'} under {last(model.source) if model else run.model[:8]}",
         n=len(rows),
         undefined=len(rows) - len(values),
         low=float(values.min()) if len(values) else None,

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.report.curve import curve_sheet
+from unlearnkit.report.listing import state
 from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, significant, text
 from unlearnkit.text import shorten
 
@@ -227,26 +228,14 @@ def _aggregates(aggregates: Mapping[str, AggregateRow]) -> Sheet:
     return sheet
 
 
-def runs_table(runs: Sequence[Run]) -> Sheet:
-    """Runs, one a line."""
-    sheet = Sheet("", fixed("run"), fixed("kind"), label("method"), fixed("state"), label("when (UTC)"))
-    for run in runs:
-        sampler = run.config.get("sampler")
-        method = f"{run.method}, {sampler}" if sampler else run.method
-        sheet.add(run.id, run.kind, method, _state(run), run.created[5:16].replace("T", " "))
-    return sheet
-
-
-def _state(run: Run) -> str:
-    return run.status if run.exact else f"{run.status}, inexact"
-
-
 def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
     """One run in full."""
     sheet = Sheet(f"{run.kind} run {run.id}", fixed("what"), text("value"))
     model, asked = store.model(run.model), run.config.get("request", {})
     facts: dict[str, Any] = {
-        "state": _state(run),
+        "state": state(run),
+        **({"tags": run.tags} if run.tags else {}),
+        **({"note": run.note} if run.note else {}),
         "method": run.method,
         "model": f"{model.source if model else run.summary.get('label', '?')} ({run.model[:12]})",
         **{role: _data(store, fingerprint) for role, fingerprint in run.datasets.items()},
