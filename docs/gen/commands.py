@@ -35,13 +35,13 @@ def _section(context: click.Context, shared: set[str]) -> str:
     command = context.command
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     own = {names: text for names, text in _options(context).items() if names not in shared}
-    examples = (line.strip() for line in (command.epilog or "").splitlines() if line.startswith("  "))
+    examples = (line[2:] for line in (command.epilog or "").splitlines() if line.startswith("  "))
     parts = [
         f"## `{context.command_path}`",
         inspect.cleandoc(command.help or ""),
         f"`{usage}`",
         _listed(own),
-        "```console\n" + "\n".join(f"$ {line}" for line in examples) + "\n```",
+        "```console\n" + "\n".join(line if line.startswith(" ") else f"$ {line}" for line in examples) + "\n```",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -52,7 +53,7 @@ def make_command(
                         stop.hint = follow_up(*shlex.split(stop.hint)[1:])
                     raise
 
-        epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
+        epilog = "\b\nExamples:\n" + "\n".join(f"  {folded(line)}" for line in examples.strip().splitlines())
         parallel = click.option(
             "--parallel",
             type=click.Choice(SHARINGS),
@@ -76,6 +77,21 @@ def make_command(
         return made
 
     return decorate
+
+
+EXAMPLE_WIDTH = 76
+"""Of a line of an example, behind its indent: help has 78 columns."""
+
+
+def folded(command: str) -> str:
+    """A command on as many lines as it takes, each but the last ending in a backslash, so that it can be typed as it
+    stands. What is quoted stays on one line, and an option with its value."""
+    lines = [""]
+    for word in re.findall(r"(?:-\S+ (?=[^-]))?(?:'[^']*'|\S)+", command):
+        if lines[-1] and len(lines[-1]) + len(word) + len(" \\ ") > EXAMPLE_WIDTH:
+            lines.append("   ")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return " \\\n  ".join(lines)
 
 
 def _workplace(store: str | None, no_upgrade: bool, out: Output, arguments: dict[str, Any]) -> Any:
