@@ -10,12 +10,11 @@ def clean(text: str) -> str:
     return "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else f"\\u{ord(c):04x}" for c in text)
 
 
+def inert(cell: str) -> str:
+    """A text as a cell of a file that spreadsheets open: they run what begins like a formula."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
 def counted(n: int, thing: str) -> str:
     """So many of a thing, in English: "1 piece", "2 pieces"."""
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
-
-
-def shorten(text: str, width: int) -> str:
-    """One clean line of at most `width` characters."""
-    line = clean(" ".join(text.split()))
-    return line if len(line) <= width else line[: width - 1] + "…"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from rich.console import Console
 
@@ -12,7 +14,7 @@ def lines(sheet: Sheet, width: int = 80) -> list[str]:
     console = Console(width=width, markup=True, emoji=True, force_terminal=True, no_color=True)
     with console.capture() as caught:
         console.print(sheet)
-    return [line.rstrip() for line in caught.get().replace("\x1b[0m", "").replace("\x1b[1m", "").splitlines()]
+    return [line.rstrip() for line in re.sub("\x1b\\[[012]m", "", caught.get()).splitlines()]
 
 
 def test_a_title_is_not_folded_to_its_table():

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unlearnkit.progress import Progress
-from unlearnkit.text import clean
+from unlearnkit.text import clean, inert
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
-FORMATS = ("table", "json", "jsonl", "csv", "markdown")
+FORMATS = ("table", "json", "jsonl", "csv", "markdown", "latex")
+FORMAT = 1
+"""Of what `--format json` prints: raised when a key goes or changes its meaning. `unlearnkit.report.outputs` has it in
+full."""
 PLAIN_EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
 
@@ -46,12 +49,12 @@ class Output:
     def data(self, whole: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a result that is not shown as tables: all of it as JSON, its rows in the other forms."""
         if self.form == "json":
-            click.echo(json.dumps(whole, ensure_ascii=False, allow_nan=False))
+            click.echo(json.dumps({"format": FORMAT, **whole}, ensure_ascii=False, allow_nan=False))
         elif self.form == "jsonl":
             for row in rows:
                 click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
         else:
-            click.echo(_delimited(rows) if self.form == "csv" else _markdown(rows), nl=False)
+            click.echo(WRITERS[self.form](rows), nl=False)
 
     def say(self, text: str = "") -> None:
         """Talk, on stderr."""
@@ -79,14 +82,7 @@ def _delimited(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = _columns(rows)
     writer.writerow(columns)
     for row in rows:
-        # A spreadsheet runs cells that begin like this; numbers may keep their sign.
-        cells = [(_text(row.get(c)), row.get(c)) for c in columns]
-        writer.writerow(
-            [
-                "'" + text if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
-                for text, value in cells
-            ]
-        )
+        writer.writerow([inert(value) if isinstance(value := row.get(c), str) else _text(value) for c in columns])
     return out.getvalue()
 
 
@@ -95,6 +91,21 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [columns, ["---"] * len(columns)]
     lines += [[clean(_text(row.get(c))).replace("|", "\\|") for c in columns] for row in rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _latex(rows: Sequence[Mapping[str, Any]]) -> str:
+    from unlearnkit.cli.latex import tabular
+
+    columns = _columns(rows)
+    cells = [[_text(row.get(c)) for c in columns] for row in rows]
+    return tabular(columns, cells, [_numeric([row.get(c) for row in rows]) for c in columns])
+
+
+def _numeric(values: Sequence[Any]) -> bool:
+    return all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values)
+
+
+WRITERS = {"csv": _delimited, "markdown": _markdown, "latex": _latex}
 
 
 class TerminalProgress(Progress):

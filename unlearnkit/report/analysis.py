@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, significant, text
+from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, shorten, significant, text
 from unlearnkit.report.tables import NAME_WIDTH, REASONS, SIDE_BY_SIDE
-from unlearnkit.text import shorten
 
 if TYPE_CHECKING:
     from unlearnkit.analysis.estimates import Estimate

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.report.curve import curve_sheet
 from unlearnkit.report.listing import state
-from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, significant, text
-from unlearnkit.text import shorten
+from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, shorten, significant, text
 
 if TYPE_CHECKING:
     from unlearnkit.contracts import Scorer
