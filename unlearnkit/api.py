@@ -18,6 +18,8 @@ from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import load_settings
 
 if TYPE_CHECKING:
+    import pandas
+
     from unlearnkit.report.compare import Comparison
     from unlearnkit.runs.analyze.bias import BiasReport
     from unlearnkit.runs.analyze.difficulty import DifficultyReport
@@ -140,6 +142,13 @@ def compare(
 
     with _workplace(store, SILENT) as place:
         return use_case(place, one, other, metrics=metrics, scores=scores)
+
+
+def frame(what: str, *, runs: Sequence[str] | None = None, store: str | Path | None = None) -> pandas.DataFrame:
+    """Stored "scores", "results", "generations", "aggregates" or "steps" of runs, or of all complete ones; see
+    `unlearnkit.Store.frame`."""
+    with _workplace(store, SILENT) as place:
+        return place.reading().frame(what, runs)
 
 
 def resume(run: str, *, store: str | Path | None = None, progress: Progress = SILENT) -> Report:

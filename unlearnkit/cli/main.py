@@ -33,6 +33,7 @@ COMMANDS = {
     "attack": "Try to bring back what was forgotten, per sample.",
     "import": "Read per-sample evaluation logs of other programs.",
     "report": "Show runs side by side, difficulty, and results by difficulty.",
+    "export": "Write scores, results, texts or steps to a file.",
     "analyze": "Say what difficulty predicts, and how it bends a comparison.",
     "split": "Write a data set as files by difficulty.",
     "runs": "List, show, compare or remove runs.",

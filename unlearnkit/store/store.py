@@ -15,6 +15,7 @@ from unlearnkit.store.annotations import Annotations
 from unlearnkit.store.care import Care
 from unlearnkit.store.catalogue import Catalogue
 from unlearnkit.store.connect import Place
+from unlearnkit.store.export import Export
 from unlearnkit.store.files import FileArea
 from unlearnkit.store.merge import Merge
 from unlearnkit.store.results import Results
@@ -22,7 +23,7 @@ from unlearnkit.store.scores import Scores
 from unlearnkit.store.training import Training
 
 
-class Store(Catalogue, Merge, Annotations, Scores, Training, Results, Care):
+class Store(Catalogue, Merge, Annotations, Scores, Training, Results, Export, Care):
     """Every model, data set, run, score and result of a piece of work, in one SQLite file or PostgreSQL database.
 
     All writing is idempotent: what is there already is found, not made again. When a call that writes returns, what it
