@@ -11,7 +11,7 @@ test test-slow: export OMP_NUM_THREADS = 1
 # tests that lie side by side, as these share what is made once, until it has to help another.
 WORKERS := -n logical --maxprocesses 8 --dist worksteal
 # Pages that cog writes parts of; which parts, their comments say.
-GENERATED := README.md docs/cli.md docs/plugins-builtin.md docs/settings.md docs/hooks.md
+GENERATED := README.md docs/cli.md docs/json.md docs/plugins-builtin.md docs/settings.md docs/hooks.md
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile

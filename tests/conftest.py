@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -118,8 +122,10 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """Stdout as JSON."""
-        return json.loads(self.out)
+        """Stdout as JSON: what it says besides the version of its form."""
+        whole = json.loads(self.out)
+        assert whole.pop("format") == 1
+        return whole
 
     @property
     def error(self) -> dict[str, str]:
@@ -127,9 +133,26 @@ class Answer:
         return json.loads(self.err.strip().splitlines()[-1])["error"]
 
 
+@functools.cache
+def validators() -> dict[str, Draft202012Validator]:
+    """By command: its part of the schema of what `--format json` prints."""
+    from unlearnkit.report.outputs import COMMANDS, of_command, schema
+
+    whole = schema()
+    return {command: Draft202012Validator(of_command(whole, command)) for command in COMMANDS}
+
+
+def check_form(words: Sequence[str], out: str) -> None:
+    """See that a command's JSON has the keys that its schema says, and no other; a plugin's command has none."""
+    spoken = [" ".join(words[:2]), words[0], f"{words[0]} list"]  # `plugins` alone is `plugins list`
+    for command in [name for name in spoken if name in validators()][:1]:
+        worst = best_match(validators()[command].iter_errors(json.loads(out)))
+        assert worst is None, f"{command}: {worst.json_path}: {worst.message}; see unlearnkit/report/outputs"
+
+
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """Run a command in this process, in an empty folder: `cli("runs", "list")`."""
+    """Run a command in this process, in an empty folder: `cli("runs", "list")`. What is JSON is as its schema says."""
     from unlearnkit.cli import main
 
     monkeypatch.chdir(tmp_path)
@@ -139,6 +162,9 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         with pytest.raises(SystemExit) as stop:
             main([str(word) for word in words])
         found = capsys.readouterr()
+        said = [str(word) for word in words]
+        if found.out and ("--format", "json") in itertools.pairwise(said):
+            check_form(said, found.out)
         return Answer(int(stop.value.code or 0), found.out, found.err)
 
     return run
