@@ -8,7 +8,7 @@ else.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -178,14 +178,19 @@ def _label_logits(model: nn.Module, batch: Batch, labelled: Tensor, past: Dynami
         if "position_ids" in inspect.signature(type(model).forward).parameters:
             # What is done may be padded on the left.
             inputs["position_ids"] = (batch.mask.cumsum(-1) - 1).clamp_min(0)[:, done:]
+    return logits_at(model, F.pad(labelled, (0, 1)), inputs)
+
+
+def logits_at(model: nn.Module, wanted: Tensor, inputs: Mapping[str, Any]) -> Tensor:
+    """Logits [n, V] behind the n tokens that are `wanted`, [B, T], row by row, of a pass that takes `inputs`."""
     keeps = _keeps(type(model).forward)
     if keeps == "any":
-        logits: Tensor = model(**inputs, logits_to_keep=F.pad(labelled, (0, 1))).logits
+        logits: Tensor = model(**inputs, logits_to_keep=wanted).logits
         return logits
     if keeps == "columns":
-        columns = labelled.any(0).nonzero().squeeze(1)
-        return model(**inputs, logits_to_keep=columns).logits[labelled[:, columns]]  # type: ignore[no-any-return]
-    return model(**inputs).logits[:, :-1][labelled]  # type: ignore[no-any-return]
+        columns = wanted.any(0).nonzero().squeeze(1)
+        return model(**inputs, logits_to_keep=columns).logits[wanted[:, columns]]  # type: ignore[no-any-return]
+    return model(**inputs).logits[wanted]  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=8)

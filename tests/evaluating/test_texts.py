@@ -13,17 +13,39 @@ from torch import nn
 
 from unlearnkit.contracts import TokenScores
 from unlearnkit.data.encode import Encoded
+from unlearnkit.evaluating.branches import rows
 from unlearnkit.evaluating.texts import Reader, beginning
 
 
 def asked(n: int = 5, answers: int = 3) -> list[list[Encoded]]:
-    """n questions of 9 to 20 tokens, each with some answers of 2 to 8."""
+    """n questions of 9 to 20 tokens, each with some answers of 2 to 8 that have nothing in common."""
     rng = np.random.default_rng(0)
     groups = []
     for _ in range(n):
         prompt = rng.integers(1, 64, rng.integers(9, 21)).tolist()
         lengths = rng.integers(2, 9, answers)
         groups.append([Encoded((*prompt, *rng.integers(1, 64, n).tolist()), len(prompt)) for n in lengths])
+    return groups
+
+
+def alike(n: int = 3) -> list[list[Encoded]]:
+    """n questions, each with answers that part from one another late, early and at once, one that is the beginning of
+    another, and one twice."""
+    rng = np.random.default_rng(1)
+    groups = []
+    for _ in range(n):
+        prompt = rng.integers(1, 64, rng.integers(9, 21)).tolist()
+        stem = rng.integers(1, 64, 12).tolist()
+        answers = [
+            stem,
+            [*stem[:9], 60, 61],
+            [*stem[:9], 62],
+            [*stem[:4], 7, 8, 9, 10],
+            [*stem[:4], 7, 8, 11],
+            stem[:6],
+        ]
+        answers += [[33, 34], stem]
+        groups.append([Encoded((*prompt, *answer), len(prompt)) for answer in answers])
     return groups
 
 
@@ -60,12 +82,13 @@ def passes(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int,
     return shapes
 
 
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
 @pytest.mark.parametrize("name", MODELS)
-def test_every_text_is_what_it_is_by_itself(name: str):
+def test_every_text_is_what_it_is_by_itself(name: str, batch_size: int):
     """With rotary, learned and relative positions, windows, and states that are no keys and values."""
     model = MODELS[name]()
-    groups = [*asked(), [Encoded((5, 6, 7), 0)], []]
-    found = Reader(model, 0, batch_size=4).read(groups, vocabulary=True)
+    groups = [*asked(), *alike(), [Encoded((5, 6, 7), 0)], []]
+    found = Reader(model, 0, batch_size=batch_size).read(groups, vocabulary=True)
     assert [len(group) for group in found] == [len(group) for group in groups]
     for group, texts in zip(found, groups, strict=True):
         for scores, text in zip(group, texts, strict=True):
@@ -82,13 +105,33 @@ def test_a_beginning_is_run_once_where_the_model_keeps_keys_and_values(
     reader.read(groups)  # tries whether sharing gives the same
     shapes = passes(model, monkeypatch)
     reader.read(groups)
-    read = sum(rows * width for rows, width in shapes)
-    heads, rest = [beginning(group) for group in groups], [len(t) - beginning(g) for g in groups for t in g]
+    heads = [beginning(group) for group in groups]
     if shares:
-        assert shapes == [(4, max(heads)), (28, max(rest))]
+        assert shapes[0] == (4, max(heads)) and len(shapes) == 2
+        assert shapes[1][0] <= 28
+        # Each beginning of a text stands once, in a row as long as the longest.
+        places = [sum(len(row) for row in rows(group, head, 28)) for group, head in zip(groups, heads, strict=True)]
+        assert sum(places) <= shapes[1][0] * shapes[1][1]
     else:
         assert shapes == [(28, max(len(text) for group in groups for text in group))]
-        assert read > 4 * max(heads) + 28 * max(rest)
+
+
+def test_what_texts_go_on_with_alike_is_read_once(monkeypatch: pytest.MonkeyPatch):
+    model, groups = MODELS["llama"](), alike(n=1)
+    reader = Reader(model, 0, batch_size=8)
+    reader.read(groups)
+    shapes = passes(model, monkeypatch)
+    reader.read(groups)
+    (texts,), head = groups, beginning(groups[0])
+    beginnings = {text.ids[head:end] for text in texts for end in range(head + 1, len(text) + 1)}
+    assert shapes[1] == (1, len(beginnings))
+    assert len(beginnings) < sum(len(text) - head for text in texts) / 2
+
+
+def test_texts_with_little_in_common_have_rows_of_their_own():
+    texts = [Encoded((1, 2, *answer), 2) for answer in ([3, 4, 5, 6], [3, 4, 5, 7], [8, 9, 9, 9, 9, 9], [8, 8])]
+    assert [sorted(row.labels) for row in rows(texts, 2, 4)] == [[0, 1], [3], [2]]
+    assert [sorted(row.labels) for row in rows(texts, 2, 1)] == [[0], [1], [3], [2]]
 
 
 def test_a_beginning_ends_where_texts_part_and_before_a_label_is_predicted():

@@ -6,7 +6,7 @@ is a function of lengths and batch size alone, and part of what identifies a sto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,7 +32,7 @@ def collate(encoded: Sequence[Encoded], rows: Sequence[int], *, pad: int, device
     return Batch(ids.to(device), mask.to(device), labels.to(device), tuple(rows))
 
 
-def plan(encoded: Sequence[Encoded], batch_size: int) -> list[list[int]]:
+def plan(encoded: Sequence[Sized], batch_size: int) -> list[list[int]]:
     """Rows by batch: shortest first, ties by row, so that little is padded and equal inputs share equal shapes."""
     order = sorted(range(len(encoded)), key=lambda row: (len(encoded[row]), row))
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

@@ -1,5 +1,5 @@
 """Texts under a model, token by token. Texts that begin alike, as a question's answers do, have their beginning run
-once: its keys and values are handed to every one of them.
+once: its keys and values are handed to rows in which what some of them go on with alike stands once too.
 
 Log-probabilities agree with those of whole texts to float32's rounding. Whether a model does is tried on the first
 samples that it is given, once.
@@ -8,17 +8,19 @@ samples that it is given, once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from inspect import signature
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from unlearnkit.contracts import Batch, LabelLogits, TokenScores
+from unlearnkit.contracts import LabelLogits, TokenScores
 from unlearnkit.data.collate import collate, plan, prompts
 from unlearnkit.data.encode import Encoded
-from unlearnkit.losses import in_float64, label_logits, token_logprobs
+from unlearnkit.evaluating import branches
+from unlearnkit.evaluating.branches import Branches
+from unlearnkit.losses import in_float64, label_logits, logits_at, token_logprobs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +99,7 @@ class Reader:
         try:
             begun = self._begin(groups, heads, range(len(groups)))
             shared = [text for group in self._behind(groups, heads, begun, vocabulary=False) for text in group]
-        except _NoCache:
+        except Exception:  # whatever a model makes of an attention mask that it does not know
             return False
         plain = self._plainly([text for group in groups for text in group], vocabulary=False)
         return all(
@@ -122,22 +124,54 @@ class Reader:
         self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], begun: Begun, vocabulary: bool
     ) -> list[list[TokenScores]]:
         """What the model says of the texts of groups that were begun."""
-        place = [row for row, i in enumerate(begun.of) for _ in groups[i]]
-        rest = [
-            replace(text, ids=text.ids[heads[i] :], labels_from=max(text.labels_from, 1) - heads[i])
-            for i in begun.of
-            for text in groups[i]
-        ]
-        found: dict[int, TokenScores] = {}
-        for rows in plan(rest, self.batch_size):
-            chosen = torch.tensor([place[row] for row in rows], device=self._device)
-            own = collate(rest, rows, pad=self.pad, device=self._device)
-            logits = label_logits(
-                self.model, behind(begun.ids[chosen], begun.mask[chosen], own), past=picked(begun.past, chosen)
-            )
-            found.update(zip(rows, token_scores(logits, vocabulary), strict=True))
-        scores = iter(found[row] for row in range(len(rest)))
-        return [[next(scores) for _ in groups[i]] for i in begun.of]
+        rows: list[Branches] = []
+        places: list[int] = []
+        for place, i in enumerate(begun.of):
+            own = branches.rows(groups[i], heads[i], self.batch_size)
+            rows, places = [*rows, *own], [*places, *(place for _ in own)]
+        found: dict[tuple[int, int], TokenScores] = {}
+        for some in plan(rows, max(1, self.batch_size * len(rows) // sum(len(row.labels) for row in rows))):
+            told = self._told([rows[i] for i in some], begun, [places[i] for i in some], vocabulary)
+            found |= {(places[i], text): scores for i, own in zip(some, told, strict=True) for text, scores in own}
+        return [[found[place, text] for text in range(len(groups[i]))] for place, i in enumerate(begun.of)]
+
+    def _told(
+        self, rows: Sequence[Branches], begun: Begun, of: Sequence[int], vocabulary: bool
+    ) -> Iterator[list[tuple[int, TokenScores]]]:
+        """What the model says of the texts of some rows, each behind one of the beginnings; with the texts' indices."""
+        chosen = torch.tensor(of, device=self._device)
+        laid = branches.laid(rows, pad=self.pad, device=self._device)
+        row, place = laid.labelled.nonzero(as_tuple=True)
+        parent = laid.parents[row, place]
+        wanted = torch.zeros_like(laid.labelled)
+        wanted[row, parent] = True
+        before = begun.mask[chosen]
+        seen = torch.cat([before.bool().unsqueeze(1).expand(-1, laid.ids.shape[1], -1), laid.sees], -1)
+        inputs = {
+            "input_ids": laid.ids,
+            "attention_mask": _hiding(seen, self.model.dtype),
+            "position_ids": before.sum(-1, keepdim=True) + laid.depth,
+            "past_key_values": picked(begun.past, chosen),
+            "use_cache": True,
+        }
+        logits = logits_at(self.model, wanted, inputs)
+        values = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        at = wanted.flatten().cumsum(0).view(wanted.shape)[row, parent] - 1
+        scores = token_scores(LabelLogits(values[at], laid.ids[row, place], row, len(rows)), vocabulary)
+        for i, (one, own) in enumerate(zip(rows, scores, strict=True)):
+            stands = place[row == i].cpu().numpy()
+            yield [(text, _some(own, np.searchsorted(stands, labels))) for text, labels in one.labels.items()]
+
+
+def _hiding(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to attention so that each token sees what it is to see, [B, T, S], and no more: [B, 1, T, S]."""
+    return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min).unsqueeze(1)
+
+
+def _some(scores: TokenScores, tokens: Any) -> TokenScores:
+    """Of some tokens."""
+    entropy, spread = (None if of is None else of[tokens] for of in (scores.entropy, scores.spread))
+    return TokenScores(scores.logprobs[tokens], scores.correct[tokens], entropy, spread)
 
 
 class _NoCache(Exception):  # noqa: N818 - a model of another kind, not an error
@@ -146,18 +180,8 @@ class _NoCache(Exception):  # noqa: N818 - a model of another kind, not an error
 
 def beginning(group: Sequence[Encoded]) -> int:
     """Tokens that all texts of a group begin with, up to the one before the first label."""
-    common = sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, zip(*(text.ids for text in group))))  # noqa: B905
+    common = branches.in_common([text.ids for text in group])
     return max(0, min([common, *(max(text.labels_from, 1) - 1 for text in group)]))
-
-
-def behind(ids: Tensor, mask: Tensor, batch: Batch) -> Batch:
-    """A batch with beginnings before it, [B, P] ids and mask; no label stands there."""
-    return replace(
-        batch,
-        ids=torch.cat([ids, batch.ids], 1),
-        mask=torch.cat([mask, batch.mask], 1),
-        labels=torch.cat([torch.full_like(ids, -100), batch.labels], 1),
-    )
 
 
 def keys_and_values(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> DynamicCache:
