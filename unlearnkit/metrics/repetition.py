@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unlearnkit.contracts import Direction, Metric, Need, Probe, Undefined
+from unlearnkit.contracts import Direction, Undefined
+from unlearnkit.metrics.language import OfLanguage
 from unlearnkit.options import option
+from unlearnkit.words import ngrams, words
 
 
 @dataclass(frozen=True)
-class Repetition(Metric):
+class Repetition(OfLanguage):
     """Share of the generation's runs of `n` words that it has said before: 1 − different runs / runs, 0 … 1.
 
     Words are runs of letters, digits and inner apostrophes without case. Undefined where there are none ("no_words") or
@@ -20,28 +21,11 @@ class Repetition(Metric):
 
     n: int = option(3, "words in a run", ge=1)
 
-    needs: ClassVar[tuple[Need, ...]] = ("generation",)
     direction: ClassVar[Direction] = "lower"
     unit: ClassVar[str] = "share of runs"
     source: ClassVar[str] = "1908.04319"
 
-    def better(self, split: str) -> Direction:
-        """Saying things once is better whatever was asked."""
-        del split
-        return self.direction
-
-    @property
-    def values_better(self) -> Direction:
-        """Gibberish may be said of any text."""
-        return "none"
-
-    def measure(self, probe: Probe) -> Sequence[float | Undefined]:
-        assert probe.generation is not None
-        return [self._repeated(text) for text in probe.generation]
-
-    def _repeated(self, text: str) -> float | Undefined:
-        from unlearnkit.scorers.words import ngrams, words
-
+    def of(self, text: str) -> float | Undefined:
         runs = list(ngrams(text, self.n))
         if not runs:
             return Undefined("too_short" if words(text) else "no_words")

@@ -10,7 +10,7 @@ from typing import ClassVar
 from unlearnkit.contracts import Bench
 from unlearnkit.options import option
 from unlearnkit.scorers.onepass import OnePass, Reading, by_answer
-from unlearnkit.scorers.words import ngrams, ngrams_of
+from unlearnkit.words import ngrams, ngrams_of
 
 
 @dataclass

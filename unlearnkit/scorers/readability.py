@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from unlearnkit.contracts import Bench
 from unlearnkit.options import option
 from unlearnkit.scorers.onepass import OnePass, Reading, by_answer
-from unlearnkit.scorers.words import text_package
+from unlearnkit.words import text_package
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from unlearnkit.contracts import Bench
 from unlearnkit.scorers.onepass import OnePass, Reading, by_answer
-from unlearnkit.scorers.words import words
+from unlearnkit.words import words
 
 
 @dataclass
