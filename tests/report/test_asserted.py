@@ -167,6 +167,6 @@ def test_beside_each_number_stands_the_retain_only_models(report: Callable[..., 
 
 def test_the_retain_only_column_has_room(report: Callable[..., Answer], lab: Lab, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("unlearnkit.report.tables.SIDE_BY_SIDE", 2)
+    monkeypatch.setattr("unlearnkit.report.overview.SIDE_BY_SIDE", 2)
     shown = report(lab.evaluated["mrd"], lab.evaluated["uniform"]).out
     assert shown.count("what is known") == shown.count("retain-only") == 2

@@ -234,7 +234,7 @@ def test_thirds_are_ranked_by_what_the_models_own_sampler_drew_by(cli: Cli, lab:
 
 
 def test_many_evaluations_stand_in_several_tables(report: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("unlearnkit.report.tables.SIDE_BY_SIDE", 2)
+    monkeypatch.setattr("unlearnkit.report.overview.SIDE_BY_SIDE", 2)
     shown = report().out
     assert shown.count("what is known") == 2
     assert all(f"#{i}" in shown for i in (1, 2, 3))

@@ -30,7 +30,7 @@ def command(place: Workplace, screen: Output, folder: str) -> None:
     began = time.monotonic()
     found = demo(place, Path(folder), click.get_current_context().params["store"])
     if screen.tables:
-        _show(screen, found)
+        _show(place, screen, found)
     else:
         whole = found.json()
         screen.data(whole, whole["report"]["runs"])
@@ -42,10 +42,10 @@ def command(place: Workplace, screen: Output, folder: str) -> None:
     )
 
 
-def _show(screen: Output, found: DemoReport) -> None:
+def _show(place: Workplace, screen: Output, found: DemoReport) -> None:
     from unlearnkit.cli.report_command import show_report
     from unlearnkit.report.tables import demo_tables
 
-    show_report(screen, found.findings)
+    show_report(place, screen, found.findings)
     for table in demo_tables(found.evaluations, found.exchanges):
         screen.console().print(table)

@@ -6,6 +6,7 @@ Exit codes: 0 done · 1 failed · 2 usage · 3 not found · 4 a threshold missed
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import logging
 import os
@@ -126,11 +127,13 @@ def cli() -> None:
     """Difficulty-aware unlearning for language models.
 
     \b
-    Try it:                 unlearnkit demo
-    How hard to forget?     unlearnkit score --model MODEL --data forget.jsonl
-    Forget:                 unlearnkit unlearn --model MODEL --forget forget.jsonl --retain retain.jsonl
-    Did it?                 unlearnkit eval @last --forget forget.jsonl --retain retain.jsonl
-    Everything together:    unlearnkit report
+    Try it:               unlearnkit demo
+    How hard to forget?   unlearnkit score --model MODEL --data forget.jsonl
+    Forget:               unlearnkit unlearn --model MODEL \\
+                              --forget forget.jsonl --retain retain.jsonl
+    Did it?               unlearnkit eval @last \\
+                              --forget forget.jsonl --retain retain.jsonl
+    Everything together:  unlearnkit report
     """
 
 
@@ -138,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; our own says more
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that its encoding lacks is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _talking():
             code = cli.main(args=arguments, prog_name="unlearnkit", standalone_mode=False)

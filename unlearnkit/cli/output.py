@@ -49,10 +49,10 @@ class Output:
     def data(self, whole: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a result that is not shown as tables: all of it as JSON, its rows in the other forms."""
         if self.form == "json":
-            click.echo(json.dumps({"format": FORMAT, **whole}, ensure_ascii=False, allow_nan=False))
+            click.echo(_json({"format": FORMAT, **whole}))
         elif self.form == "jsonl":
             for row in rows:
-                click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
+                click.echo(_json(row))
         else:
             click.echo(WRITERS[self.form](rows), nl=False)
 
@@ -64,6 +64,12 @@ class Output:
         """What to type next, on stderr."""
         for i, command in enumerate(commands):
             click.echo(f"{'next:' if i == 0 else '     '} {clean(command)}", err=True)
+
+
+def _json(of: Mapping[str, Any]) -> str:
+    """On one line; in escapes where stdout takes less than all characters."""
+    narrow = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    return json.dumps(of, ensure_ascii=narrow, allow_nan=False)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -48,7 +48,7 @@ def command(place: Workplace, screen: Output, runs: tuple[str, ...], wanted: str
     if conditions:
         clauses = asserted(found.evaluated if runs else asked_for(found), conditions, newest=not runs)
     if screen.tables:
-        show_report(screen, found)
+        show_report(place, screen, found)
         show_clauses(screen, clauses)
     else:
         told = {} if wanted is None else {"asserted": _told(wanted, clauses)}
@@ -71,16 +71,19 @@ def _told(wanted: str, clauses: Sequence[Clause]) -> dict[str, Any]:
 def show_clauses(screen: Output, clauses: Sequence[Clause]) -> None:
     """Conditions with what they found, as a table."""
     if clauses:
-        from unlearnkit.report.tables import clauses_table
+        from unlearnkit.report.overview import clauses_table
 
         screen.console().print(clauses_table(clauses))
 
 
-def show_report(screen: Output, found: Findings) -> None:
+def show_report(place: Workplace, screen: Output, found: Findings) -> None:
     """A report as tables."""
-    from unlearnkit.report.tables import report_tables
+    from unlearnkit.report.overview import report_tables
+    from unlearnkit.report.training import curves_table
 
     tables = report_tables(found)
+    if trained := {e.writer.id: e.writer for e in found.evaluated if e.writer is not None}:
+        tables.append(curves_table(place.reading(), list(trained.values())))
     for table in tables:
         screen.console().print(table)
     if not tables:

@@ -54,7 +54,7 @@ def show(place: Workplace, screen: Output, run: str) -> None:
     found = store.run(run)
     steps = store.steps(found.id)
     if screen.tables:
-        from unlearnkit.report.tables import run_tables
+        from unlearnkit.report.training import run_tables
 
         for table in run_tables(store, found, steps):
             screen.console().print(table)

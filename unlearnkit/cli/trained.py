@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def show_training(place: Workplace, screen: Output, found: TrainingReport) -> None:
     """The run's result, and where its model is."""
     if screen.tables:
-        from unlearnkit.report.tables import training_table
+        from unlearnkit.report.training import training_table
 
         screen.console().print(training_table(found, place.store.steps(found.run)))
         show_curve(place, screen, place.store.run(found.run))

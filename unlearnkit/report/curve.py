@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.report.sheet import Sheet, figure, label, number
+from unlearnkit.report.sheet import Sheet, drawn, figure, label, number
+from unlearnkit.report.spark import spark
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -73,13 +74,14 @@ def curve_sheet(found: Curve) -> Sheet:
     points = _thinned(found)
     title = f"{found.label}: evaluations by steps"
     note = f"the model is that of step {found.step}" if found.step != found.points[-1].step else ""
-    sheet = Sheet(title, label("after steps"), *(number(str(p.step)) for p in points), note=note)
+    sheet = Sheet(title, label("after steps"), drawn(""), *(number(str(p.step)) for p in points), note=note)
     names = list(dict.fromkeys(name for p in points for name in p.values))
     parts = [(name.rpartition(".")[0], name) for name in names]
     for split, of_split in groupby(parts, key=lambda part: part[0]):
-        sheet.add(f"{split} set" if split else "over samples", *("" for _ in points))
+        sheet.add(f"{split} set" if split else "over samples", "", *("" for _ in points))
         for _, name in of_split:
-            sheet.add(f"  {name.rpartition('.')[2]}", *(figure(p.values.get(name)) for p in points))
+            curve = spark([p.values.get(name) for p in found.points], width=SHOWN)
+            sheet.add(f"  {name.rpartition('.')[2]}", curve, *(figure(p.values.get(name)) for p in points))
     return sheet
 
 
