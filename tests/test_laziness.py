@@ -61,6 +61,10 @@ def test_commands(words: tuple[str, ...], said: str, tmp_path: Path):
         ("unlearnkit sc", 1, "score"),
         ("unlearnkit score --f", 2, "--format"),
         ("unlearnkit runs ", 2, "show"),
+        ("unlearnkit unlearn --plugin simn", 3, "simnpo"),
+        ("unlearnkit unlearn --plugin rmu -o lay", 5, "layer="),
+        ("unlearnkit score --scorer mrd -o si", 5, "sigma="),
+        ("unlearnkit eval m --suite mu", 4, "muse"),
     ],
 )
 def test_completion(typed: str, at: int, offered: str, tmp_path: Path):

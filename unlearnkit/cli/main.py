@@ -40,8 +40,9 @@ COMMANDS = {
     "runs": "List, show, compare or remove runs.",
     "resume": "Go on with an interrupted run.",
     "metrics": "Say what each number means.",
-    "plugins": "List, describe or write plugins.",
+    "plugins": "List, describe, write or check plugins.",
     "store": "Show or check the store, or merge another one into it.",
+    "completion": "Print the script that makes a shell complete this.",
     "doctor": "Check this installation and machine.",
 }
 """Each command with its line in the help; `unlearnkit.cli.<name>_command` holds it."""

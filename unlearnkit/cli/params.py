@@ -45,6 +45,11 @@ class Name(click.ParamType):
             raise BadInput(f"{_said(param)} {'has a NUL in it' if text.strip() else 'is empty'}", code="value")
         return text
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from unlearnkit.cli.completing import complete
+
+        return complete(ctx, param, incomplete)
+
 
 def _said(param: click.Parameter | None) -> str:
     """A parameter as its user knows it."""
@@ -70,6 +75,13 @@ class Several(click.ParamType):
             raise BadInput(f"{_said(param)} has {twice} twice", code="twice")
         return found
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        done, comma, begun = incomplete.rpartition(",")
+        found = self.each.shell_complete(ctx, param, begun)
+        for item in found:
+            item.value = done + comma + item.value
+        return found
+
     def _part(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
         ends = text.split("..") if self.whole else [text]
         numbers = [self.each.convert(end, param, ctx) for end in ends]
@@ -93,6 +105,8 @@ class Command(click.Command):
                 param.type = NAME
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a line that is still being typed: its last option may lack its value
+            return super().parse_args(ctx, args[:-1] if args and args[-1].startswith("-") else args)
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         seen: set[str] = set()
         for param in order:
