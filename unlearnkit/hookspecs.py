@@ -1,7 +1,8 @@
 """Every hook that a plugin may implement.
 
 A `register_*` hook returns a mapping from a name to an import string `"package.module:Class"` (or to the class itself,
-which suits notebooks and tests). Strings keep listings instant: the class is imported when the name is used.
+which suits notebooks and tests). Strings keep listings instant: the class is imported when the name is used. What
+raises in one of the last four, which only listen, is logged once and ends no run.
 """
 
 from __future__ import annotations
@@ -97,6 +98,17 @@ def step_finished(run: Run, step: int, terms: Mapping[str, float]) -> None:
     :param run: its record.
     :param step: number of steps done, from 1.
     :param terms: the step's terms, loss, learning rate and gradient norm.
+    """
+
+
+@hookspec
+def evaluated(run: Run, figures: Mapping[str, float | None]) -> None:
+    """A model has been measured, before `run_finished` of the evaluation. What the store had whole already is no news.
+
+    :param run: the evaluation's record. One made on a training run's way has that as its `parent`, and the number of
+        optimiser steps as `config["step"]`.
+    :param figures: each split's means ("forget.probability") and the aggregates ("model_utility") by name; None where
+        undefined.
     """
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from plugins.conftest import HEAD
 from unlearnkit import __version__
-from unlearnkit.contracts import KINDS
+from unlearnkit.contracts import API_VERSION, KINDS
 from unlearnkit.errors import NotFound, UnlearnkitError
 from unlearnkit.hookspecs import hookimpl
 from unlearnkit.plugins import Plugins, plugins
@@ -56,7 +56,7 @@ def test_every_builtin_name_leads_to_a_class_of_its_kind(kind: str):
 def test_listing_and_looking_up_import_nothing_heavy():
     code = """
 import sys
-from unlearnkit.contracts import KINDS
+from unlearnkit.contracts import API_VERSION, KINDS
 from unlearnkit.plugins import plugins
 for kind in KINDS:
     plugins().offers(kind)
@@ -80,6 +80,8 @@ def test_process_wide_plugins_are_found_once():
     assert plugins() is plugins()
 
 
+HOOKED = "@hookimpl\ndef run_started(run): ..."
+
 # What can be wrong with a plugin, and what is said of it.
 FLAWS = {
     "import_error": ("import nowhere", "No module named 'nowhere'"),
@@ -100,6 +102,10 @@ FLAWS = {
         '@hookimpl\ndef register_samplers(): return {"x": "pkg.mod.Class"}',
         '"x" must be "module:Class" or a class, not \'pkg.mod.Class\'',
     ),
+    "newer_api": (f'unlearnkit_api = "2"\n{HOOKED}', "written for API 2, this is " + API_VERSION),
+    "newer_minor_api": (f'unlearnkit_api = "1.999"\n{HOOKED}', "written for API 1.999, this is " + API_VERSION),
+    "outdated_api": (f'unlearnkit_api = "0.9"\n{HOOKED}', "written for API 0.9, this is " + API_VERSION),
+    "api_is_a_number": (f"unlearnkit_api = 1.0\n{HOOKED}", 'must be a text such as "1.0", not 1.0'),
     "not_a_name": ('@hookimpl\ndef register_samplers(): return {"[/x]": "a:B"}', "'[/x]' is no name"),
 }
 
@@ -114,6 +120,12 @@ def test_a_broken_plugin_is_left_out_and_warned_of_once(install, flaw: str, capl
     for kind in KINDS:
         found.offers(kind)
     assert caplog.messages == [only_broken(found)]
+
+
+@pytest.mark.parametrize("version", ["1", "1.0", API_VERSION])
+def test_a_plugin_written_for_this_api_or_an_older_minor_one_is_loaded(install, version: str):
+    (hook,) = Plugins([install("fits", f'unlearnkit_api = "{version}"\n{HOOKED}')], strict=True).hooks()
+    assert (hook.name, hook.distribution) == ("run_started", "fits")
 
 
 @pytest.mark.parametrize("flaw", FLAWS)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import pluggy
 
 from unlearnkit import hookspecs
-from unlearnkit.contracts import KINDS
+from unlearnkit.contracts import API_VERSION, KINDS
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.plugins.origin import Offer, nearest
 
@@ -19,8 +19,12 @@ GROUP = "unlearnkit"
 SUITE = "suite"
 """The kind whose names stand for files, not for classes."""
 
+HOOK = "hook"
+"""What listings call a hook that registers nothing, such as a tracker's."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TARGET = re.compile(r"[\w.]+:[\w.]+")
+_API = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,6}))?")
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -28,6 +32,25 @@ def new_manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     return manager
+
+
+def check_api(plugin: object) -> None:
+    """Refuse a plugin that says by `unlearnkit_api = "1.0"` in its module that it was written for another interface:
+    another major version, or a newer minor one. One that says nothing is taken at its word.
+
+    Raises:
+        UnlearnkitError: names both versions.
+    """
+    asked = getattr(plugin, "unlearnkit_api", None)
+    if asked is None:
+        return
+    found = _API.fullmatch(asked) if isinstance(asked, str) else None
+    if found is None:
+        raise UnlearnkitError(f'unlearnkit_api must be a text such as "{API_VERSION}", not {asked!r}')
+    major, minor = int(found[1]), int(found[2] or 0)
+    here, newest = map(int, API_VERSION.split("."))
+    if major != here or minor > newest:
+        raise UnlearnkitError(f"written for API {asked}, this is {API_VERSION}")
 
 
 def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
@@ -60,7 +83,7 @@ def _no(what: str, name: str, known: list[str]) -> str:
 
 
 def offers_of(manager: pluggy.PluginManager, distribution: str, version: str) -> Iterator[Offer]:
-    """What the plugins of a manager register, all kinds.
+    """What the plugins of a manager register, all kinds, and the other hooks that they implement.
 
     Raises:
         UnlearnkitError: a hook returns something other than names and their targets.
@@ -78,3 +101,8 @@ def offers_of(manager: pluggy.PluginManager, distribution: str, version: str) ->
                 if not (isinstance(target, type) or (isinstance(target, str) and _TARGET.fullmatch(target))):
                     raise UnlearnkitError(f'{hook}: "{name}" must be "module:Class" or a class, not {target!r}')
                 yield Offer(name, kind, target, distribution, version)
+    for hook, caller in vars(manager.hook).items():
+        if not hook.startswith(("_", "register_")):
+            for implementation in caller.get_hookimpls():
+                function = implementation.function
+                yield Offer(hook, HOOK, f"{function.__module__}:{function.__qualname__}", distribution, version)

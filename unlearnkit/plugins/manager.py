@@ -28,7 +28,7 @@ from unlearnkit import builtin
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.plugins.fields import Description, arguments, describe
-from unlearnkit.plugins.hooks import GROUP, SUITE, check_hooks, new_manager, offers_of
+from unlearnkit.plugins.hooks import GROUP, HOOK, SUITE, check_api, check_hooks, new_manager, offers_of
 from unlearnkit.plugins.origin import Broken, Offer, cause_of, nearest
 from unlearnkit.plugins.source import source
 from unlearnkit.version import __version__
@@ -113,6 +113,10 @@ class Plugins:
         if not path.is_file():
             raise UnlearnkitError(f'suite "{name}" ({offers[name].origin}): no file {file}', code="plugin-broken")
         return path
+
+    def hooks(self) -> list[Offer]:
+        """Hooks that register nothing, as plugins implement them: any number may share a name."""
+        return [offer for member in self._members for offer in member.offers if offer.kind == HOOK]
 
     def broken(self) -> list[Broken]:
         """Plugins that were left out."""
@@ -212,6 +216,7 @@ class Plugins:
     def _admit(self, name: str, distribution: str, version: str, load: Callable[[], object]) -> None:
         try:
             plugin = load()
+            check_api(plugin)
             manager = new_manager()
             check_hooks(manager, plugin)
             manager.register(plugin, name)

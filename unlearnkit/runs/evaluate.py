@@ -397,13 +397,14 @@ def run_task(
     place.check_same(draft)
     inputs.record(place)
     run, _ = place.store.begin(draft)
-    computed = 0
-    if run.state != "complete":
-        with place.working(run):
-            computed = _measure(place, run, task, weights)
-            summary = {"label": weights.label, "splits": list(inputs.sets)}
-            run = place.store.finish(run.id, "complete", summary=summary)
-    return report_of(place, task, run.id, weights.label, computed)
+    if run.state == "complete":
+        return report_of(place, task, run.id, weights.label)
+    with place.working(run):
+        computed = _measure(place, run, task, weights)
+        found = report_of(place, task, run.id, weights.label, computed)
+        place.plugins.notify("evaluated", run=run, figures=found.values)
+        place.store.finish(run.id, "complete", summary={"label": weights.label, "splits": list(inputs.sets)})
+    return found
 
 
 def report_of(place: Workplace, task: EvalTask, run: str, label: str, computed: int = 0) -> EvalReport:
