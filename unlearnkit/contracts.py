@@ -729,10 +729,10 @@ class Adapter(ABC):
         """A plain model, with the addition folded into its weights, for as long as the block lasts; afterwards it is
         bit for bit as before."""
 
-    @abstractmethod
     def keep(self, model: nn.Module, folder: Path, *, base: Path, fingerprint: str) -> None:
         """Write the addition alone, and which model it belongs to: the folder of that and its fingerprint. What reads
-        it back is the hook `load_model` of the same plugin."""
+        it back is the hook `load_model` of the same plugin. Only asked of an adapter whose `merge` may be false."""
+        raise NotImplementedError(f"{type(self).__name__} keeps no addition")
 
 
 KINDS: dict[str, type] = {

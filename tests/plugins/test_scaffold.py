@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from unlearnkit import scaffold, testing
+from unlearnkit.contracts import API_VERSION, KINDS
 from unlearnkit.errors import BadInput
 from unlearnkit.plugins import Plugins
 
@@ -21,7 +22,7 @@ pytest_plugins = "pytester"
 
 
 def test_there_is_a_template_for_what_an_author_would_write():
-    assert scaffold.kinds() == ["algorithm", "wrapper", "scorer", "sampler", "metric", "aggregate", "attack"]
+    assert set(scaffold.kinds()) == {*KINDS, "suite", "tracker"}
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +43,21 @@ def test_a_new_package_is_found_by_its_entry_point(
     ((name, value),) = project["entry-points"]["unlearnkit"].items()
     monkeypatch.syspath_prepend(packages[kind])
     found = Plugins([EntryPoint(name, value, "unlearnkit")], strict=True)
-    assert found.describe(kind, f"my-{kind}").summary
-    assert found.build(kind, f"my-{kind}", {})
+    if kind == "tracker":
+        hooks = {"run_started", "step_finished", "evaluated", "run_finished"}
+        assert {hook.name for hook in found.hooks() if hook.distribution == name} == hooks
+    elif kind == "suite":
+        assert found.suite(f"my-{kind}") == packages[kind] / "unlearnkit_my_suite" / "suite.yaml"
+    else:
+        assert found.describe(kind, f"my-{kind}").summary
+        assert found.build(kind, f"my-{kind}", {})
 
 
 @pytest.mark.parametrize("kind", scaffold.kinds())
 def test_the_authors_part_is_short(kind: str, packages: dict[str, Path]):
-    (module,) = packages[kind].glob("*.py")
-    assert len(module.read_text().splitlines()) <= 40
+    modules = [path for path in packages[kind].rglob("*.py") if path.parent.name != "tests"]
+    assert sum(len(path.read_text().splitlines()) for path in modules) <= 40
+    assert f'unlearnkit_api = "{API_VERSION}"' in modules[0].read_text()
 
 
 @pytest.mark.parametrize("kind", scaffold.kinds())
@@ -74,7 +82,7 @@ def test_a_new_package_passes_its_own_tests(
         ("algorithm", "none"),
         ("algorithm", "npo"),
         ("metric", "rouge"),
-        ("adapter", "lora"),
+        ("suite", "tofu"),
         ("nonsense", "x"),
     ],
 )

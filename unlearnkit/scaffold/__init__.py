@@ -1,6 +1,6 @@
 """A plugin's package to start from: an entry point, a class that works, and a test against its contract.
 
-The templates lie beside this module, one for each kind of plugin.
+The templates lie beside this module, one for each kind of plugin, and one for a tracker, which has hooks alone.
 """
 
 from __future__ import annotations
@@ -11,17 +11,25 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from unlearnkit.contracts import KINDS
+from unlearnkit.contracts import API_VERSION, KINDS
 from unlearnkit.errors import BadInput
 from unlearnkit.plugins import Plugins
+from unlearnkit.plugins.hooks import SUITE
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _TEMPLATES = files(__name__) / "templates"
 
+TRACKER = "tracker"
+_FILES = {
+    SUITE: {"$module/__init__.py": "suite.py.txt", "$module/suite.yaml": "suite.yaml.txt"},
+    TRACKER: {"$module.py": "tracker.py.txt"},
+}
+"""What a package consists of, by templates, where it is not a module with a class."""
+
 
 def kinds() -> list[str]:
     """Kinds of plugins that there is a template for."""
-    return [kind for kind in KINDS if (_TEMPLATES / f"{kind}.py.txt").is_file()]
+    return [*KINDS, SUITE, TRACKER]
 
 
 def write(kind: str, name: str, folder: Path) -> list[Path]:
@@ -36,14 +44,15 @@ def write(kind: str, name: str, folder: Path) -> list[Path]:
     names = _names(kind, name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} is not empty", hint="name another folder; nothing is overwritten")
+    test = f"{kind}_test.py.txt" if kind in _FILES else "test.py.txt"
     contents = {
         "pyproject.toml": "pyproject.toml.txt",
-        f"{names['module']}.py": f"{kind}.py.txt",
-        f"tests/test_{names['module']}.py": "test.py.txt",
+        **_FILES.get(kind, {"$module.py": f"{kind}.py.txt"}),
+        "tests/test_$module.py": test,
     }
     written = []
     for target, template in contents.items():
-        path = folder / target
+        path = folder / Template(target).substitute(names)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = (_TEMPLATES / template).read_text(encoding="utf-8")
         path.write_text(Template(text).substitute(names), encoding="utf-8")
@@ -56,9 +65,10 @@ def _names(kind: str, name: str) -> dict[str, str]:
     class_name = "".join(part.capitalize() for part in re.split("[_-]", name))
     if not _NAME.fullmatch(name) or keyword.iskeyword(class_name):
         raise BadInput(f'"{name}" cannot be a name', hint="lower-case words and digits joined by - or _")
-    if name in Plugins(entry_points=()).offers(kind):
+    if kind != TRACKER and name in Plugins(entry_points=()).offers(kind):
         raise BadInput(f'{kind} "{name}" is built in', hint="two plugins of one name would exclude each other")
     return {
+        "api": API_VERSION,
         "kind": kind,
         "kind_class": kind.capitalize(),
         "name": name,
