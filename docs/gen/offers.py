@@ -9,23 +9,27 @@ from typing import Any
 from unlearnkit import hookspecs
 from unlearnkit.contracts import KINDS, Algorithm
 from unlearnkit.plugins import plugins
+from unlearnkit.plugins.hooks import SUITE
+from unlearnkit.runs.workplace import Workplace
 
 OWN = "unlearnkit"
 
 
 def names() -> str:
     """A table of all built-in names."""
-    rows = [f"| {kind} | {' · '.join(f'`{name}`' for name in _built_in(kind))} |" for kind in KINDS if _built_in(kind)]
+    named = {kind: [f"`{name}`" for name in _built_in(kind)] for kind in (*KINDS, SUITE)}
+    rows = [f"| {kind} | {' · '.join(found)} |" for kind, found in named.items() if found]
     return "\n".join(["| kind | names |", "|---|---|", *rows])
 
 
 def page() -> str:
     """Each built-in plugin: what it is, its paper, its options."""
-    return "\n\n".join(
+    parts = [
         "\n\n".join([f"## {kind.capitalize()}s", *(_section(kind, name) for name in _built_in(kind))])
         for kind in KINDS
         if _built_in(kind)
-    )
+    ]
+    return "\n\n".join([*parts, "\n\n".join(["## Suites", *map(_suite, _built_in(SUITE))])])
 
 
 def hooks() -> str:
@@ -45,6 +49,11 @@ def kinds() -> str:
 
 def _built_in(kind: str) -> list[str]:
     return [offer.name for offer in plugins().offers(kind).values() if offer.distribution == OWN]
+
+
+def _suite(name: str) -> str:
+    found = Workplace().suite(name)
+    return f"### `{name}`\n\n{found.about}.{f' Source: {found.source}.' if found.source else ''}"
 
 
 def _section(kind: str, name: str) -> str:

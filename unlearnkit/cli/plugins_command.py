@@ -1,4 +1,4 @@
-"""`unlearnkit plugins [list|show|new]`."""
+"""`unlearnkit plugins [list|show|new|check]`."""
 
 from __future__ import annotations
 
@@ -10,30 +10,46 @@ import click
 
 from unlearnkit.cli.common import make_command
 from unlearnkit.cli.output import Output
-from unlearnkit.cli.params import ListsByDefault, paragraphs
+from unlearnkit.cli.params import WHOLE, ListsByDefault, paragraphs
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import NotFound
+from unlearnkit.plugins.hooks import HOOK, SUITE
 from unlearnkit.scaffold import kinds, write
-from unlearnkit.text import clean
+from unlearnkit.text import clean, counted
 
 if TYPE_CHECKING:
     from unlearnkit.plugins.fields import Description
     from unlearnkit.runs.workplace import Workplace
 
-KIND = click.Choice(list(KINDS))
+NAMED = (*KINDS, SUITE)
+"""Kinds whose names can be looked up."""
+
+EXAMPLES = {
+    "algorithm": "unlearnkit unlearn --model MODEL --forget DATA --retain DATA --plugin {name}{options}",
+    "wrapper": "unlearnkit unlearn --model MODEL --forget DATA --retain DATA --wrapper {name}{options}",
+    "scorer": "unlearnkit score --model MODEL --data DATA --scorer {name}{options}",
+    "sampler": "unlearnkit unlearn --model MODEL --forget DATA --retain DATA --sampler {name}{options}",
+    "metric": "unlearnkit eval MODEL --forget DATA --suite FILE.yaml  # under a split's metrics: {name}",
+    "aggregate": "unlearnkit eval MODEL --forget DATA --suite FILE.yaml  # under aggregates: {name}",
+    "adapter": "unlearnkit unlearn --model MODEL --forget DATA --retain DATA --adapter {name}{options}",
+    "attack": "unlearnkit attack {name} MODEL --forget DATA{options}",
+    "suite": "unlearnkit eval MODEL --forget DATA --suite {name}",
+}
+"""How a plugin of each kind is used."""
 
 
 @click.group("plugins", cls=ListsByDefault)
 def command() -> None:
-    """List, describe or write plugins: algorithms, scorers, samplers, metrics, aggregates, attacks and more."""
+    """List, describe, write or check plugins: algorithms, scorers, samplers, metrics, attacks, suites and more."""
 
 
 @make_command("list", examples="unlearnkit plugins list --kind algorithm")
-@click.option("--kind", type=KIND, help="Only this kind.")
+@click.option("--kind", type=click.Choice([*NAMED, HOOK]), help="Only this kind.")
 def list_plugins(place: Workplace, screen: Output, kind: str | None) -> None:
-    """All plugins by kind, and those that could not be loaded, with the cause."""
+    """All plugins by kind, the hooks of trackers and loaders, and what could not be loaded, with the cause."""
     plugins = place.plugins
-    offers = [offer for k in ([kind] if kind else KINDS) for offer in plugins.offers(k).values()]
+    offers = [offer for k in NAMED if kind in (None, k) for offer in plugins.offers(k).values()]
+    offers += plugins.hooks() if kind in (None, HOOK) else []
     rows = [{"kind": o.kind, "name": o.name, "distribution": o.distribution, "version": o.version} for o in offers]
     broken = [asdict(b) for b in plugins.broken()]
     if screen.tables:
@@ -48,14 +64,13 @@ def list_plugins(place: Workplace, screen: Output, kind: str | None) -> None:
 
 @make_command("show", examples="unlearnkit plugins show npo")
 @click.argument("name")
-@click.option("--kind", type=KIND, help="Where several kinds have the name.")
+@click.option("--kind", type=click.Choice(NAMED), help="Where several kinds have the name.")
 def show(place: Workplace, screen: Output, name: str, kind: str | None) -> None:
-    """A plugin's purpose, source and options."""
-    plugins = place.plugins
-    having = [k for k in ([kind] if kind else KINDS) if name in plugins.offers(k)]
+    """A plugin's purpose, source, options with their bounds and defaults, where it comes from, and how it is used."""
+    having = [k for k in ([kind] if kind else NAMED) if name in place.plugins.offers(k)]
     if not having:
         raise _unknown(place, name)
-    found = [(k, plugins.describe(k, name)) for k in having]
+    found = [(k, _described(place, k, name)) for k in having]
     if not screen.tables:
         rows = [{"kind": k, "plugin": name, **asdict(option)} for k, about in found for option in about.options]
         screen.data({"plugins": [_data(k, name, about) for k, about in found]}, rows)
@@ -63,13 +78,28 @@ def show(place: Workplace, screen: Output, name: str, kind: str | None) -> None:
     from unlearnkit.report.tables import options_table
 
     for k, about in found:
-        source = f"source: {about.source}" if about.source else ""
         sampler = f"recommended sampler: {about.recommended_sampler}" if about.recommended_sampler else ""
-        for part in (f"{k} {name}: {about.summary}", *paragraphs(about.details), source, sampler):
+        for part in (
+            f"{k} {name}: {about.summary}",
+            *paragraphs(about.details),
+            f"source: {about.source}" if about.source else "",
+            sampler,
+            f"from: {about.offer.origin}",
+            f"example: {_example(k, name, about)}",
+        ):
             if part:
                 screen.console().print(part + "\n")
         if about.options:
             screen.console().print(options_table(about.options), "")
+
+
+def _described(place: Workplace, kind: str, name: str) -> Description:
+    if kind != SUITE:
+        return place.plugins.describe(kind, name)
+    from unlearnkit.plugins.fields import Description
+
+    suite = place.suite(name)
+    return Description(place.plugins.offers(SUITE)[name], suite.about, "", suite.source, None, [])
 
 
 def _data(kind: str, name: str, about: Description) -> dict[str, Any]:
@@ -81,14 +111,31 @@ def _data(kind: str, name: str, about: Description) -> dict[str, Any]:
         "summary": about.summary,
         "source": about.source,
         "recommended_sampler": about.recommended_sampler,
+        "example": _example(kind, name, about),
         "options": [asdict(option) for option in about.options],
     }
+
+
+def _example(kind: str, name: str, about: Description) -> str:
+    """A command that uses the plugin, with the options that it needs, or else its first."""
+    from unlearnkit.plugins.fields import FLAGS
+
+    needed = [option for option in about.options if option.required] or about.options[:1]
+    given = [f" {FLAGS.get(kind, '-o')} {o.name}={'VALUE' if o.required else _typed(o.default)}" for o in needed]
+    return EXAMPLES[kind].format(name=name, options="".join(given))
+
+
+def _typed(value: object) -> str:
+    """An option's value as it is typed."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_typed, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _unknown(place: Workplace, name: str) -> NotFound:
     from difflib import get_close_matches
 
-    names = [n for k in KINDS for n in place.plugins.offers(k)]
+    names = [n for k in NAMED for n in place.plugins.offers(k)]
     close = get_close_matches(name, names, n=1)
     return NotFound(
         f'no plugin "{name}"',
@@ -111,8 +158,45 @@ def new(place: Workplace, screen: Output, name: str, kind: str, folder: str | No
             click.echo(path)
     else:
         screen.data({"written": written}, [{"path": path} for path in written])
-    screen.next(f"pip install -e {target}", f"pytest {target}", f"unlearnkit plugins show {name}")
+    screen.next(f"unlearnkit plugins check {target}", f"pip install -e {target}", f"pytest {target}")
 
 
-for member in (list_plugins, show, new):
+@make_command(
+    "check",
+    examples="""
+unlearnkit plugins check my-method
+unlearnkit plugins check my_method.py --format json
+unlearnkit plugins check unlearnkit_lora-0.1.0-py3-none-any.whl --timeout 60
+""",
+)
+@click.argument("path", type=click.Path())
+@click.option(
+    "--timeout", type=WHOLE, default=300, show_default=True, metavar="SECONDS", help="After which it is ended."
+)
+def check(place: Workplace, screen: Output, path: str, timeout: int) -> int:
+    """See whether a package keeps to the contracts, each name that it offers, without installing it.
+
+    PATH is a folder with a pyproject.toml, a wheel, or a Python file. What it needs besides must be installed already.
+    Exit code 1 where something fails.
+
+    This RUNS the package's code, in a process of its own that may do whatever you may: it is no sandbox. Read code that
+    you do not trust; do not check it.
+    """
+    del place
+    from unlearnkit.testing.package import check as checked
+
+    found = checked(Path(path), timeout)
+    rows = [result.json() for result in found]
+    failed = [result for result in found if result.result == "failed"]
+    if screen.tables:
+        from unlearnkit.report.tables import plain_table
+
+        screen.console().print(plain_table(rows))
+    else:
+        screen.data({"path": path, "passed": not failed, "checks": rows}, rows)
+    screen.say(f"{len(failed)} of {counted(len(found), 'check')} failed" if failed else "all passed")
+    return 1 if failed else 0
+
+
+for member in (list_plugins, show, new, check):
     command.add_command(member)

@@ -200,6 +200,8 @@ class PluginInFull(Offer):
     """its paper"""
     recommended_sampler: str | None
     """of an algorithm: the one that did best with it"""
+    example: str
+    """a command that uses it"""
     options: list[Option]
     """all of them"""
 
@@ -209,6 +211,39 @@ class PluginsInFull(Output):
 
     plugins: list[PluginInFull]
     """one for each kind that has the name"""
+
+
+class Checked(Part):
+    """What came of one name of a package."""
+
+    kind: str
+    """a kind of plugin, `hook`, or `package` for what belongs to no name"""
+    name: str
+    """of the plugin"""
+    result: str
+    """`passed`, `failed` or `skipped`"""
+    cause: str
+    """why it did not pass"""
+
+
+class PackageChecked(Output):
+    """Rows are the checks."""
+
+    path: str
+    """the package"""
+    passed: bool
+    """whether nothing failed"""
+    checks: list[Checked]
+    """by name"""
+
+
+class Completion(Output):
+    """Rows have `script`."""
+
+    shell: str
+    """what it is for"""
+    script: str
+    """what the shell reads"""
 
 
 class Written(Output):
