@@ -151,6 +151,29 @@ def frame(what: str, *, runs: Sequence[str] | None = None, store: str | Path | N
         return place.reading().frame(what, runs)
 
 
+def report_html(
+    path: str | Path, runs: Sequence[str] = (), *, text: bool = False, force: bool = False,
+    store: str | Path | None = None,
+) -> Path:  # fmt: skip
+    """What the store says of some runs, or of all, as one HTML file; see `unlearnkit.report.html`.
+
+    Args:
+        text: show samples' texts, where the store holds them.
+        force: replace a file that is there.
+
+    Raises:
+        BadInput: code `exists`; NotFound, BadInput: a reference that means no run, or several.
+    """
+    from unlearnkit.report.collect import collect
+    from unlearnkit.report.html import Wanted, write
+
+    wanted = Wanted(html=Path(path), text=text, force=force)
+    wanted.check()
+    with _workplace(store, SILENT) as place:
+        (written,) = write(place, collect(place, runs), runs, wanted)
+    return written
+
+
 def resume(run: str, *, store: str | Path | None = None, progress: Progress = SILENT) -> Report:
     """Go on with a run that was interrupted or failed."""
     from unlearnkit.runs.resume import resume as use_case

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
 
 
+FILE = click.Path(path_type=Path)
+
+
 @make_command(
     "report",
     examples="""
@@ -23,6 +27,7 @@ unlearnkit report
 unlearnkit report @last
 unlearnkit report 01JZ7Q 01JZ7R --format markdown
 unlearnkit report @last --assert 'forget_quality>0.05 and model_utility>0.6'
+unlearnkit report --html report.html --png charts
 """,
 )
 @click.argument("runs", nargs=-1, metavar="[RUN…]")
@@ -32,7 +37,20 @@ unlearnkit report @last --assert 'forget_quality>0.05 and model_utility>0.6'
     "NAME>=NUMBER (or <=, >, <), with 'and'. Names are those of `eval`; of a model's evaluations those count that have "
     "the number. Exit code 4 where one does not hold, as what is undefined never does.",
 )  # fmt: skip
-def command(place: Workplace, screen: Output, runs: tuple[str, ...], wanted: str | None) -> int:
+@click.option(
+    "--html",
+    type=FILE,
+    metavar="FILE",
+    help="Write the report as one page that needs no network, with charts, and show no tables.",
+)
+@click.option("--png", type=FILE, metavar="FOLDER", help="Write the charts as PNG files, and show no tables.")
+@click.option("--svg", type=FILE, metavar="FOLDER", help="Write the charts as SVG files, and show no tables.")
+@click.option("--text", is_flag=True, help="Show samples' texts on the page, where the store holds them.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+def command(
+    place: Workplace, screen: Output, runs: tuple[str, ...], wanted: str | None,
+    html: Path | None, png: Path | None, svg: Path | None, text: bool, force: bool,
+) -> int:  # fmt: skip
     """Evaluations side by side, difficulty, and results by easy, middle and hard third. From the store alone.
 
     RUN may be a training run (its evaluations and its model's scores are shown), an evaluation or a score run. Beside
@@ -40,19 +58,26 @@ def command(place: Workplace, screen: Output, runs: tuple[str, ...], wanted: str
     """
     from unlearnkit.report.asserted import asked_for, asserted
     from unlearnkit.report.collect import collect
+    from unlearnkit.report.html import Wanted, write
     from unlearnkit.runs.conditions import parse_all
 
+    files = Wanted(html, png, svg, text=text, force=force)
+    files.check()
     conditions = [] if wanted is None else parse_all("--assert", wanted)
     found = collect(place, runs)
     clauses = []
     if conditions:
         clauses = asserted(found.evaluated if runs else asked_for(found), conditions, newest=not runs)
+    written = write(place, found, runs, files, clauses) if files.any else []
     if screen.tables:
-        show_report(place, screen, found)
+        if not written:
+            show_report(place, screen, found)
         show_clauses(screen, clauses)
     else:
         told = {} if wanted is None else {"asserted": _told(wanted, clauses)}
         screen.data({**found.json(), **told}, _rows(found))
+    for file in written:
+        screen.say(f"wrote {file}")
     missed = [clause for clause in clauses if not clause.met]
     for clause in missed:
         value = f"undefined ({clause.reason})" if clause.value is None else f"{clause.value:.4g}"
