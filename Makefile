@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: help demo test test-slow real test-real lint types docs docs-check walkthrough bench matrix release-check clean
+.PHONY: help demo test test-slow test-browser real test-real lint types docs docs-check walkthrough bench matrix release-check clean
 
 # Models of tests are so small that a second thread costs more than it brings, above all on a busy machine.
-test test-slow: export OMP_NUM_THREADS = 1
+test test-slow test-browser: export OMP_NUM_THREADS = 1
 # A process for each processor, up to eight: each of them takes 0.9 GB, and imports torch for itself. It works through
 # tests that lie side by side, as these share what is made once, until it has to help another.
 WORKERS := -n logical --maxprocesses 8 --dist worksteal
@@ -23,7 +23,11 @@ test: .venv/tested ## install what tests need, and run the fast ones
 	$(BIN)/python -m pytest $(WORKERS) -m "not real and not slow"
 
 test-slow: .venv/tested ## tests that take minutes, one after the other: many start several processes themselves
-	$(BIN)/python -m pytest -m "slow and not real"
+	$(BIN)/python -m pytest -m "slow and not real and not browser"
+
+test-browser: .venv/tested ## open a report in Chromium, which must be on the path; screenshots go to artefacts/
+	$(PIP) -e ".[browser]"
+	$(BIN)/python -m pytest -m browser
 
 real: .venv/installed ## fetch SmolLM2-135M-Instruct (94 MB) into the cache folder
 	$(BIN)/python -m unlearnkit.models.gguf fetch
