@@ -10,6 +10,7 @@ test test-slow test-browser: export OMP_NUM_THREADS = 1
 # A process for each processor, up to eight: each of them takes 0.9 GB, and imports torch for itself. It works through
 # tests that lie side by side, as these share what is made once, until it has to help another.
 WORKERS := -n logical --maxprocesses 8 --dist worksteal
+docs docs-check: export NO_MKDOCS_2_WARNING = 1
 # Pages that cog writes parts of; which parts, their comments say.
 GENERATED := README.md docs/cli.md docs/json.md docs/plugins-builtin.md docs/settings.md docs/hooks.md
 

@@ -18,6 +18,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ def read(words: list[str]) -> None:
         assert rest[0].startswith("-") or (ROOT / rest[0]).exists(), "no such file"
     else:
         assert "unlearnkit" in words, "neither the kit nor a tool that is known here"
-        understand(words[words.index("unlearnkit") + 1 :])
+        typed_there = words[words.index("unlearnkit") + 1 :]
+        understand(list(takewhile(lambda word: word != ">", typed_there)))
 
 
 def understand(words: list[str]) -> None:
