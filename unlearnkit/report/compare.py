@@ -12,6 +12,7 @@ import numpy as np
 
 from unlearnkit.analysis.paired import Paired, holm, paired
 from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.notebook import table
 from unlearnkit.plugins import options_of
 from unlearnkit.report.collect import label_of, ranking, writer_of
 from unlearnkit.runs.definitions import Meaning, meanings
@@ -79,6 +80,16 @@ class Comparison:
     def tests(self) -> int:
         """How many sign tests there are."""
         return sum(d.found.p is not None for d in self.differences)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "": d.name, "n": d.found.n, "A": d.found.one, "B": d.found.other, "B − A": d.found.difference,
+                "low": d.found.low, "high": d.found.high, "p (Holm)": d.adjusted,
+            }
+            for d in self.differences
+        ]  # fmt: skip
+        return table(f"A: {self.labels[0]}, run {self.one.id}; B: {self.labels[1]}, run {self.other.id}", rows)
 
     def json(self) -> dict[str, Any]:
         return {

@@ -16,6 +16,7 @@ from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.metrics.intervals import estimate
 from unlearnkit.models import load_model
+from unlearnkit.notebook import table
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
@@ -78,6 +79,14 @@ class EvalReport:
         """Every number by its name, None where undefined."""
         figures = {name: figure.value for name, figure in self.metrics.items()}
         return {**figures, **{name: row.value for name, row in self.aggregates.items()}}
+
+    def _repr_html_(self) -> str:
+        numbers: dict[str, Figure | records.AggregateRow] = {**self.metrics, **self.aggregates}
+        rows = [
+            {"number": name, "value": of.value, "low": of.low, "high": of.high, "n": of.n, "why not": of.reason or ""}
+            for name, of in numbers.items()
+        ]
+        return table(f"{self.suite}: {self.model}, run {self.run}", rows)
 
     def json(self) -> dict[str, Any]:
         return {

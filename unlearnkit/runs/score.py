@@ -15,6 +15,7 @@ from unlearnkit.contracts import Scorer, Settled
 from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput
 from unlearnkit.models import load_model
+from unlearnkit.notebook import table
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest, environment
 from unlearnkit.runs.inputs import Inputs, find_model, prepare, read_set, request
@@ -78,6 +79,11 @@ class ScoreReport:
         """Whether most of the order would be another with fresh draws."""
         unclear, reliability = self.unclear, self.reliability
         return (unclear is not None and unclear > UNCLEAR) or (reliability is not None and reliability < UNRELIABLE)
+
+    def _repr_html_(self) -> str:
+        ranked = sorted((s for s in self.samples if s.value is not None), key=lambda s: s.value or 0.0)
+        rows = [{"row": s.position + 1, self.scorer: s.value, "± s.e.": s.stderr, "sample": s.prompt} for s in ranked]
+        return table(f"{self.scorer} of {self.n} samples, from the lowest, run {self.run}", rows)
 
     def json(self) -> dict[str, Any]:
         shown = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
 from unlearnkit.models import check_out
+from unlearnkit.notebook import facts
 from unlearnkit.runs.adapters import write_trained
 from unlearnkit.runs.during import Watch
 from unlearnkit.runs.workplace import Workplace
@@ -124,6 +125,10 @@ class TrainingReport:
     unmet: Mapping[str, float | None]
     evaluations: Mapping[int, str]
     already: bool = False
+
+    def _repr_html_(self) -> str:
+        names = ("algorithm", "sampler", "model_dir", "steps", "stopped_by", "seconds")
+        return facts(f"run {self.run}", {**{name: getattr(self, name) for name in names}, **self.terms})
 
     def json(self) -> dict[str, Any]:
         names = ("run", "algorithm", "sampler", "model_dir", "steps", "stopped_by", "step", "seconds")

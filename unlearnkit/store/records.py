@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from unlearnkit.notebook import facts
+
 Kind = Literal["score", "unlearn", "finetune", "eval", "attack"]
 State = Literal["created", "running", "complete", "failed", "diverged"]
 
@@ -89,6 +91,11 @@ class Run:
         """`state`, but "interrupted" where a signal stopped it, or it says running and nobody works on it."""
         stopped = self.error_code == "interrupted" or (self.state == "running" and not self.alive)
         return "interrupted" if stopped else self.state
+
+    def _repr_html_(self) -> str:
+        shown = {"kind": self.kind, "method": self.method, "sampler": self.config.get("sampler"), "state": self.status}
+        shown |= {"created": self.created, "finished": self.finished, "error": self.error}
+        return facts(f"run {self.id}", {name: value for name, value in shown.items() if value is not None})
 
 
 @dataclass(frozen=True)
