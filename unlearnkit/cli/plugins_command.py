@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import make_command
+from unlearnkit.cli.common import Decorator, make_command
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import WHOLE, ListsByDefault, paragraphs
 from unlearnkit.contracts import KINDS
@@ -43,8 +44,14 @@ def command() -> None:
     """List, describe, write or check plugins: algorithms, scorers, samplers, metrics, attacks, suites and more."""
 
 
+def kind_option(among: Sequence[str], meaning: str, *, required: bool = False) -> Decorator:
+    """`--kind`, whose choices are too many for a line of help."""
+    told = f"{meaning}: {', '.join(among)}."
+    return click.option("--kind", type=click.Choice(among), metavar="KIND", required=required, help=told)
+
+
 @make_command("list", examples="unlearnkit plugins list --kind algorithm")
-@click.option("--kind", type=click.Choice([*NAMED, HOOK]), help="Only this kind.")
+@kind_option([*NAMED, HOOK], "Only this kind")
 def list_plugins(place: Workplace, screen: Output, kind: str | None) -> None:
     """All plugins by kind, the hooks of trackers and loaders, and what could not be loaded, with the cause."""
     plugins = place.plugins
@@ -64,7 +71,7 @@ def list_plugins(place: Workplace, screen: Output, kind: str | None) -> None:
 
 @make_command("show", examples="unlearnkit plugins show npo")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(NAMED), help="Where several kinds have the name.")
+@kind_option(NAMED, "Where several kinds have the name")
 def show(place: Workplace, screen: Output, name: str, kind: str | None) -> None:
     """A plugin's purpose, source, options with their bounds and defaults, where it comes from, and how it is used."""
     having = [k for k in ([kind] if kind else NAMED) if name in place.plugins.offers(k)]
@@ -146,7 +153,7 @@ def _unknown(place: Workplace, name: str) -> NotFound:
 
 @make_command("new", examples="unlearnkit plugins new my-method --kind algorithm")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(kinds()), required=True, help="What it is to be.")
+@kind_option(kinds(), "What it is to be", required=True)
 @click.option("--folder", metavar="FOLDER", help="Where to write it (default: a folder of that name).")
 def new(place: Workplace, screen: Output, name: str, kind: str, folder: str | None) -> None:
     """Write a plugin package that works, with a passing contract test, to change into your own."""

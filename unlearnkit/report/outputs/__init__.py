@@ -1,7 +1,8 @@
 """What `--format json` prints, as models: the JSON Schema of each version is made from them, and docs/json.md is.
 
-The schema of a version is frozen, in `schemas/VERSION.json`, with the first release that has it. A key that is added raises the second
-number of VERSION and leaves the first; one that goes, or means another thing, raises the first, and `format` with it.
+The schema of a version is frozen, in `schemas/VERSION.json`, with the first release that has it. A key that is added
+raises the second number of VERSION and leaves the first; one that goes, or means another thing, raises the first, and
+`format` with it.
 """
 
 from __future__ import annotations
