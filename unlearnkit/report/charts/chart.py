@@ -98,9 +98,9 @@ def wide(values: Sequence[float]) -> bool:
     return len(values) > 0 and min(values) > 0 and max(values) > 100 * min(values)
 
 
-def measure(kind: type[T], field: str, title: str, values: Sequence[float]) -> T:
-    """An axis for numbers of any size: by ratios where they are wide apart, and none of them told as 0 but 0."""
-    if wide(values):
+def measure(kind: type[T], field: str, title: str, values: Sequence[float], *, ratios: bool = True) -> T:
+    """An axis for numbers of any size, none of them told as 0 but 0: by `ratios` where they are wide apart."""
+    if ratios and wide(values):
         powers = [10.0**k for k in range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)]
         scale, axis = alt.Scale(type="log"), alt.Axis(values=powers, format="~g")
     else:
@@ -124,6 +124,7 @@ def theme(ink: str, background: str | None) -> dict[str, Any]:
         "view": {"stroke": None},
         "axis": {
             **text, "tickCount": 5, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500,
+            "labelSeparation": 6,
             "titlePadding": 10,
             "domainColor": ink, "domainOpacity": 0.4, "tickColor": ink, "tickOpacity": 0.4,
             "gridColor": ink, "gridOpacity": 0.1, "labelOpacity": 0.85,

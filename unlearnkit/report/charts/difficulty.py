@@ -77,6 +77,8 @@ def _ranked(rows: Sequence[dict[str, Any]], d: Difficulty) -> list[alt.Chart]:
     ends = [row[key] for row in rows for key in ("low", "value", "high") if row[key] is not None]
     names = [name for name in (CLEAR, UNCLEAR) if any(row["series"] == name for row in rows)]
     hue, form = colour(names), shape(names, ("circle", "triangle-up"))
+    if len(names) == 1:  # nothing to tell apart
+        hue.legend = form.legend = None
     x = alt.X(
         "rank:Q", title="rank (1 is the lowest score)", axis=alt.Axis(tickMinStep=1),
         scale=alt.Scale(domain=[0, rows[-1]["rank"] + 1], nice=False),

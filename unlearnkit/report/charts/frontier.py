@@ -30,7 +30,7 @@ ABOUT = (
 
 
 def frontier(about: Subject) -> Charts:
-    """One chart for each pair of numbers that two evaluations or more have, model utility in place of its parts."""
+    """One chart for each pair of numbers that two models or more have, model utility in place of its parts."""
     drawn: list[Chart] = []
     for forget, retain in PAIRS:
         rows = _rows(about, forget, retain)
@@ -38,22 +38,26 @@ def frontier(about: Subject) -> Charts:
             drawn.append(_chart(forget, retain, rows))
     if drawn:
         return Charts(drawn)
-    return Charts(left_out=["No two evaluations have both a number of forgetting and one of keeping."])
+    return Charts(left_out=["No two models have both a number of forgetting and one of keeping."])
 
 
 def _rows(about: Subject, forget: str, retain: str) -> list[dict[str, Any]]:
+    """A row for each place in the chart: evaluations that found the same of the same share theirs."""
     before = {e.writer.model for e in about.evaluated if e.writer and e.writer.kind == "unlearn"}
-    rows = []
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for e in about.evaluated:
         x, y = _number(e, forget), _number(e, retain)
         if x and y:
-            rows.append(
-                {
-                    "name": series(about.name(e)), "mark": about.marks[e.run.id], "series": _kind(about, e, before),
-                    "x": x.value, "x_low": x.low, "x_high": x.high, "y": y.value, "y_low": y.low, "y_high": y.high,
-                }
-            )  # fmt: skip
-    return rows
+            row = {
+                "series": _kind(about, e, before), "label": e.label, "x": x.value, "x_low": x.low, "x_high": x.high,
+                "y": y.value, "y_low": y.low, "y_high": y.high,
+            }  # fmt: skip
+            kept = rows.setdefault(tuple(row.values()), {**row, "marks": []})
+            kept["marks"].append(about.marks[e.run.id])
+    return [
+        {**row, "mark": " ".join(row["marks"]), "name": series(f"{' '.join(row['marks'])} {row['label']}")}
+        for row in rows.values()
+    ]
 
 
 def _kind(about: Subject, e: Evaluated, before: set[str]) -> str:
@@ -95,14 +99,15 @@ def _chart(forget: str, retain: str, rows: Sequence[dict[str, Any]]) -> Chart:
 
 
 def _labels(rows: Sequence[dict[str, Any]], x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Beside each mark, towards the middle."""
+    """Beside each mark, towards the middle; above and below in turn, so that neighbours keep apart."""
     middle = (min(row["x"] for row in rows) + max(row["x"] for row in rows)) / 2
-    left, right = ([row for row in rows if (row["x"] <= middle) == side] for side in (True, False))
     text = "name:N" if len(rows) <= 8 else "mark:N"
-    return [
-        data(left).mark_text(align="left", dx=9, dy=-9).encode(x=x, y=y, text=text),
-        data(right).mark_text(align="right", dx=-9, dy=-9).encode(x=x, y=y, text=text),
-    ]
+    layers = []
+    for align, dx in (("left", 9), ("right", -9)):
+        beside = [row for row in sorted(rows, key=lambda row: -row["y"]) if (row["x"] <= middle) == (align == "left")]
+        for some, dy in ((beside[::2], -9), (beside[1::2], 13)):
+            layers.append(data(some).mark_text(align=align, dx=dx, dy=dy).encode(x=x, y=y, text=text))
+    return layers
 
 
 def _reference_lines(rows: Sequence[dict[str, Any]]) -> list[alt.Chart]:

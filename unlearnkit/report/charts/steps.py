@@ -35,7 +35,7 @@ POINTS = 300
 UNITS = {
     "loss": "loss (unit of the algorithm)",
     "forget": "forget term (unit of the algorithm)",
-    "retain": "retain term (nats per token; of retain=kl, nats)",
+    "retain": "retain term (nats)",
     "lr": "learning rate",
     "grad_norm": "gradient norm before clipping",
 }
@@ -59,8 +59,8 @@ NLL = (
     "samples are pushed far while others stay."
 )
 ON_THE_WAY = (
-    "What evaluations found at steps on the way. The vertical line is the step whose weights were kept. forget should "
-    "fall before retain does; where both fall together, the run unlearns everything."
+    "What evaluations found at steps on the way. The vertical line is the step whose weights were kept. What was to be "
+    "forgotten should fall before what was to be kept does; where both fall together, the run unlearns everything."
 )
 
 
@@ -91,6 +91,7 @@ def _terms(about: Subject, kind: str) -> Iterator[Chart]:
     store = about.place.reading()
     taken = {run.id: thinned(store.steps(run.id)) for run in _runs(about, kind)}
     names = dict.fromkeys(name for of in taken.values() for step in of for name in step.terms if name not in LEFT_OUT)
+    whole: list[dict[str, Any]] = []
     for term in sorted(names, key=lambda name: (list(UNITS).index(name) if name in UNITS else 2, name)):
         rows = [
             {"series": series(about.run_name(run)), "step": step.step, "value": step.terms[term]}
@@ -98,15 +99,19 @@ def _terms(about: Subject, kind: str) -> Iterator[Chart]:
             for step in taken[run.id]
             if term in step.terms
         ]
+        if rows == whole:
+            continue  # the only term there is
+        whole = rows if term == "loss" else whole
         words = "unlearning" if kind == "unlearn" else "fine-tuning"
         title = UNITS.get(term, f"{term} term (unit of the algorithm)")
-        yield chart(f"{kind} {term}", f"{words}: {term}", TERMS, _lines(rows, title))
+        lines = _lines(rows, title, ratios=term != "lr")
+        yield chart(f"{kind} {term}", f"{words}: {term}", TERMS, lines)
 
 
-def _lines(rows: Sequence[dict[str, Any]], title: str) -> alt.Chart:
+def _lines(rows: Sequence[dict[str, Any]], title: str, *, ratios: bool) -> alt.Chart:
     names = list(dict.fromkeys(row["series"] for row in rows))
     return data(rows).mark_line().encode(
-        x=_step(), y=measure(alt.Y, "value", title, [row["value"] for row in rows]),
+        x=_step(), y=measure(alt.Y, "value", title, [row["value"] for row in rows], ratios=ratios),
         color=colour(names), strokeDash=dash(names), tooltip=_tooltip(),
     )  # fmt: skip
 
@@ -142,7 +147,7 @@ def _nll(about: Subject) -> Iterator[Chart]:
             .encode(x=_step(), y=alt.Y("low:Q", title=title), y2="high:Q")
             for i, name in enumerate(names)
         ]
-        lines = _lines(rows, title)
+        lines = _lines(rows, title, ratios=False)
         yield chart("unlearn forget nll", "unlearning: NLL of the forget set", NLL, *bands, lines)
 
 

@@ -73,6 +73,8 @@ def _card(about: Subject, run: Run) -> Card:
 def _title(about: Subject, run: Run) -> str:
     if run.kind in ("eval", "attack"):
         return f"{run.method} of {label_of(about.place, run)}"
+    if run.kind == "finetune":
+        return about.run_name(run).partition(" ")[2]
     parts = (run.method, run.config.get("sampler"), run.config.get("wrapper"), run.config.get("adapter"))
     return ", ".join(dict.fromkeys(str(part) for part in parts if part))
 
@@ -84,7 +86,7 @@ def _on(about: Subject, run: Run) -> Iterator[Fact]:
     source = model.source if model else str(run.summary.get("label", run.model[:SHORT]))
     yield Fact("model", last(source), source)
     if model is not None:
-        yield Fact("is", f"{model.architecture}, {model.parameters:,} parameters")
+        yield Fact("kind", f"{model.architecture}, {model.parameters:,} weights")
     for role, fingerprint in run.datasets.items():
         found = store.dataset(fingerprint)
         label, n = (found.label, counted(found.n, "sample")) if found else (fingerprint[:SHORT], "")

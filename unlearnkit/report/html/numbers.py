@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unlearnkit.runs.evaluate import Figure
     from unlearnkit.store.records import AggregateRow
 
-SIDE_BY_SIDE = 5
+SIDE_BY_SIDE = 4
 """Evaluations in one table, so that it fits a printed page."""
 NAME = 24
 """Characters of a label that heads a column."""

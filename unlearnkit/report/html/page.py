@@ -47,7 +47,7 @@ SECTIONS = {
     "frontier": "Forgetting against keeping",
     "steps": "Training, step by step",
     "difficulty": "Difficulty",
-    "thirds": "By difficulty",
+    "thirds": "Results by difficulty",
     "numbers": "Every number",
     "attacks": "Under attack",
     "samples": "Before and after",
