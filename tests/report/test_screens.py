@@ -121,11 +121,11 @@ def examples() -> Iterator[str]:
         yield from re.findall(r"^  (unlearnkit (?:.*\\\n)*.*)$", command.epilog or "", re.MULTILINE)
 
 
-def test_examples_can_be_typed_as_they_stand():
-    found = list(examples())
+def test_examples_can_be_typed_as_they_stand(tmp_path: Path):
+    found = [example for example in examples() if " > " not in example]  # whose words the shell keeps
     assert len(found) > 40 and any("\\\n" in example for example in found)
     script = "unlearnkit() { printf '%s\\n' \"$@\"; echo; }\n" + "\n".join(found)
-    told = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     typed = [lines.split("\n") for lines in told.removesuffix("\n\n").split("\n\n")]
     assert typed == [shlex.split(re.sub(r"\\\n *", "", example))[1:] for example in found]
 
