@@ -90,16 +90,14 @@ def measure(
         UnlearnkitError: code `plugin-error` or `plugin-contract`, where a metric is at fault.
     """
     store.put_readings(run, part.split, {**part.keys, GENERATIONS: part.generations})
-    wanted = {sample.id for sample in part.samples}
-    known = {name: _known(store, run, part, name, wanted) for name in part.metrics}
-    generated = any("generation" in metric.needs for metric in part.metrics.values())
-    said = store.known_generations(part.generations) if generated else {}
+    found = known_rows(store, part)
+    for name, rows in found.items():  # what the run takes from others
+        store.put_results(run, [Result(part.split, name, r.sample, r.value, r.status) for r in rows])
+    known = {name: {row.sample for row in rows} for name, rows in found.items()}
+    said = known_texts(store, part)
     computed = 0
     progress.start(f"evaluating {part.split}", len(part.samples))
-    for piece in pieces(part.samples, PIECE * batch_size):
-        # What a metric lacks of a piece is found with what the others lack of it: a pass has room for all.
-        missing = {name: metric for name, metric in part.metrics.items() if any(s.id not in known[name] for s in piece)}
-        some = [s for s in piece if any(s.id not in known[name] for name in missing)]
+    for piece, missing, some in lacking(part, known, batch_size):
         if some:
             probe, asked = _probe(part, some, missing.values(), said, evaluator)
             rows = [
@@ -121,11 +119,30 @@ GENERATIONS = "@generation"
 """Under what name the key of generations is kept, beside those of metrics, none of which is called so."""
 
 
-def _known(store: Store, run: str, part: Part, name: str, wanted: Collection[str]) -> set[str]:
-    """The samples whose values the run has, with those that it takes from other runs now."""
-    found = [row for row in store.known_results(part.keys[name]) if row.sample in wanted]
-    store.put_results(run, [Result(part.split, name, r.sample, r.value, r.status) for r in found])
-    return {row.sample for row in found}
+def known_rows(store: Store, part: Part) -> dict[str, list[Result]]:
+    """What the store has of a split's values, by metric, whichever run found it."""
+    wanted = {sample.id for sample in part.samples}
+    return {name: [r for r in store.known_results(part.keys[name]) if r.sample in wanted] for name in part.metrics}
+
+
+def known_texts(store: Store, part: Part) -> Mapping[str, str]:
+    """What the store has of what the model says by itself, by sample, where a metric reads that."""
+    generated = any("generation" in metric.needs for metric in part.metrics.values())
+    return store.known_generations(part.generations) if generated else {}
+
+
+def lacking(
+    part: Part, known: Mapping[str, Collection[str]], batch_size: int
+) -> Iterator[tuple[list[Sample], dict[str, Metric], list[Sample]]]:
+    """Each piece of work of a split, with the metrics that lack values there and the samples whose they are.
+
+    Args:
+        known: the samples that have a value, by metric.
+    """
+    for piece in pieces(part.samples, PIECE * batch_size):
+        # What a metric lacks of a piece is found with what the others lack of it: a pass has room for all.
+        missing = {name: metric for name, metric in part.metrics.items() if any(s.id not in known[name] for s in piece)}
+        yield piece, missing, [s for s in piece if any(s.id not in known[name] for name in missing)]
 
 
 def _probe(

@@ -33,15 +33,25 @@ def reference_nll(place: Workplace, model: nn.Module, inputs: Inputs, role: str,
     Args:
         model: the starting weights as a run in that precision holds them, for samples that the store lacks.
     """
-    weights, samples = inputs.model.fingerprint, inputs.sets[role].samples
-    rounded = [] if precision == "fp32" else [precision]
-    key = digest(inputs.template.fingerprint, place.environment(), *rounded)
-    ids = {s.id for s in samples}
-    stored = place.store.anchors(weights, key, ids)
+    samples = inputs.sets[role].samples
+    ids, stored = {s.id for s in samples}, anchors(place, inputs, role, precision=precision)
     if len(stored) < len(ids):
-        place.store.put_anchors(weights, key, list(_measure(model, inputs, role, ids - stored.keys(), precision)))
-        stored = place.store.anchors(weights, key, ids)
+        rows = list(_measure(model, inputs, role, ids - stored.keys(), precision))
+        place.store.put_anchors(inputs.model.fingerprint, _key(place, inputs, precision), rows)
+        stored = anchors(place, inputs, role, precision=precision)
     return torch.tensor([-stored[s.id].logprob for s in samples])
+
+
+def anchors(place: Workplace, inputs: Inputs, role: str, *, precision: str = "fp32") -> dict[str, records.Anchor]:
+    """What the store has of a set's anchors, by sample."""
+    ids = {s.id for s in inputs.sets[role].samples}
+    return place.store.anchors(inputs.model.fingerprint, _key(place, inputs, precision), ids)
+
+
+def _key(place: Workplace, inputs: Inputs, precision: str) -> str:
+    """What anchors depend on besides weights and samples."""
+    rounded = [] if precision == "fp32" else [precision]
+    return digest(inputs.template.fingerprint, place.environment(), *rounded)
 
 
 def _measure(model: nn.Module, inputs: Inputs, role: str, wanted: set[str], precision: str) -> Iterator[records.Anchor]:

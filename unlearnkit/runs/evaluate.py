@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -121,7 +122,42 @@ def meaning_json(meanings: Mapping[str, Meaning], name: str) -> dict[str, str]:
     return meanings[name].json() if name in meanings else {}
 
 
-def evaluate(
+@dataclass(frozen=True)
+class Prepared:
+    """An evaluation, checked and not begun. `reference` is the evaluation of what it is held against, where that has
+    to be made first; `asked` are the arguments that the task does not say."""
+
+    task: EvalTask
+    source: ModelSource
+    asked: Mapping[str, Any]
+    reference: Prepared | None = None
+
+    @property
+    def weights(self) -> Weights:
+        source = self.source
+        return Weights(source.fingerprint, source.label, lambda: load_model(source))
+
+
+def evaluate(place: Workplace, **asked: Any) -> EvalReport:
+    """Evaluate a model, computing only what the store does not hold, as `prepared` describes it.
+
+    Raises:
+        UnlearnkitError: what `prepared` does.
+    """
+    return carry_out(place, prepared(place, **asked))
+
+
+def carry_out(place: Workplace, made: Prepared) -> EvalReport:
+    """Find or begin the run, and before it that of the reference; measure what is missing, and report."""
+    task = made.task
+    if made.reference is not None:
+        place.progress.say(f"first {made.reference.asked['model']}, which the numbers are held against")
+        task = replace(task, against=place.reading().run(carry_out(place, made.reference).run))
+    asked = task.request(place, **made.asked)
+    return run_task(place, task, made.weights, asked, parent=writer(place, made.source))
+
+
+def prepared(
     place: Workplace,
     *,
     model: str,
@@ -132,8 +168,8 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     template: str = "auto",
     system_prompt: str | None = None,
-) -> EvalReport:
-    """Evaluate a model, computing only what the store does not hold.
+) -> Prepared:
+    """An evaluation of a model.
 
     Args:
         model: folder, hub name, `gguf:FILE`, `run:ID`, or the id of a run that wrote a model.
@@ -154,18 +190,16 @@ def evaluate(
         place, chosen, metrics, source, data, sets, max_new_tokens=max_new_tokens, batch_size=batch_size,
         template=template, system_prompt=system_prompt,
     )  # fmt: skip
-    if reference is not None:
-        run = known_reference(place, reference, task.inputs)
-        if run is None:
-            place.progress.say(f"first {reference}, which the numbers are held against")
-            run = evaluate(
-                place, model=reference, data=data, suite_name=suite_name, max_new_tokens=max_new_tokens,
-                batch_size=batch_size, template=template, system_prompt=system_prompt,
-            ).run  # fmt: skip
-        task = replace(task, against=place.reading().run(run))
-    asked = task.request(place, model=model, data=data, template=template, system_prompt=system_prompt)
-    weights = Weights(source.fingerprint, source.label, lambda: load_model(source))
-    return run_task(place, task, weights, asked, parent=writer(place, source))
+    asked: dict[str, Any] = {"model": model, "data": data, "template": template, "system_prompt": system_prompt}
+    if reference is None:
+        return Prepared(task, source, asked)
+    if (run := known_reference(place, reference, task.inputs)) is not None:
+        return Prepared(replace(task, against=place.reading().run(run)), source, asked)
+    first = prepared(
+        place, model=reference, data=data, suite_name=suite_name, max_new_tokens=max_new_tokens, batch_size=batch_size,
+        template=template, system_prompt=system_prompt,
+    )  # fmt: skip
+    return Prepared(task, source, asked, first)
 
 
 def read_sets(place: Workplace, chosen: Suite, data: Mapping[str, DataSpec]) -> dict[str, SampleSet]:
@@ -383,11 +417,10 @@ def run_task(
         step: how many optimiser steps of its parent made the weights, where that is training.
     """
     inputs, now = task.inputs, place.environment()
-    determines = {**task.determines(place), "model": weights.fingerprint, "environment": now}
     draft = records.Run(
         id=new_id(),
         kind="eval",
-        identity=digest("eval", task.suite.name, determines),
+        identity=identity_of(place, task, weights),
         state="created",
         method=task.suite.name,
         model=weights.fingerprint,
@@ -409,11 +442,21 @@ def run_task(
     if run.state == "complete":
         return report_of(place, task, run.id, weights.label)
     with place.working(run):
+        began = time.monotonic()
         computed = _measure(place, run, task, weights)
+        took = {"seconds": round(time.monotonic() - began, 2), "computed": computed}
         found = report_of(place, task, run.id, weights.label, computed)
         place.plugins.notify("evaluated", run=run, figures=found.values)
-        place.store.finish(run.id, "complete", summary={"label": weights.label, "splits": list(inputs.sets)})
+        place.store.finish(
+            run.id, "complete", summary={"label": weights.label, "splits": list(inputs.sets), **took}
+        )
     return found
+
+
+def identity_of(place: Workplace, task: EvalTask, weights: Weights) -> str:
+    """What makes two evaluations the same run."""
+    determines = {**task.determines(place), "model": weights.fingerprint, "environment": place.environment()}
+    return digest("eval", task.suite.name, determines)
 
 
 def report_of(place: Workplace, task: EvalTask, run: str, label: str, computed: int = 0) -> EvalReport:

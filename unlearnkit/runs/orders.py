@@ -122,17 +122,9 @@ class Orders:
     def _scores(self, model: nn.Module, needs: ScoreRequest, epoch: int) -> str:
         place = self.place
         scorer = self._scorer(needs)
-        unique = self.inputs.unique("forget", *scorer.sets)
         started = epoch == 0 and not self._rounded
-        task = scores.ScoreTask(
-            weights=self.inputs.model.fingerprint if started else weights_fingerprint(model),
-            load=lambda: model,
-            inputs=unique,
-            role="forget",
-            scorer_name=needs.scorer,
-            scorer=scorer,
-            seed=0,  # a measurement of the model, not part of the run's chance
-        )
+        weights = self.inputs.model.fingerprint if started else weights_fingerprint(model)
+        task = task_of(self.inputs, needs, scorer, weights, lambda: model)
         asked: dict[str, Any] = {}
         if started:
             here = self.run.config["request"]
@@ -157,3 +149,18 @@ class Orders:
             rows = [stored[sample.id].value for sample in self.inputs.sets["forget"].samples]
             self._scored[run] = np.array([np.nan if value is None else value for value in rows])
         return self._scored[run]
+
+
+def task_of(
+    inputs: Inputs, needs: ScoreRequest, scorer: Scorer, weights: str, load: Callable[[], nn.Module]
+) -> scores.ScoreTask:
+    """The scores that a sampler needs of the forget set, under some weights."""
+    return scores.ScoreTask(
+        weights=weights,
+        load=load,
+        inputs=inputs.unique("forget", *scorer.sets),
+        role="forget",
+        scorer_name=needs.scorer,
+        scorer=scorer,
+        seed=0,  # a measurement of the model, not part of the run's chance
+    )

@@ -166,7 +166,31 @@ class WorkerTask:
                 yield scorer, bench
 
 
-def score(
+@dataclass(frozen=True)
+class Prepared:
+    """Scoring, checked and not begun: what is to be scored, the request that it can be made again by, and by how many
+    processes."""
+
+    task: ScoreTask
+    asked: Mapping[str, Any]
+    workers: int
+
+
+def score(place: Workplace, **asked: Any) -> ScoreReport:
+    """Score every sample of a set, computing only what the store does not hold, as `prepared` describes it.
+
+    Raises:
+        UnlearnkitError: what `prepared` does; `busy`, where another process works on the same scores.
+    """
+    return carry_out(place, prepared(place, **asked))
+
+
+def carry_out(place: Workplace, made: Prepared) -> ScoreReport:
+    """Find or begin the run, measure what is missing, and report."""
+    return run_task(place, made.task, made.asked, workers=made.workers)
+
+
+def prepared(
     place: Workplace,
     *,
     model: str,
@@ -179,8 +203,8 @@ def score(
     template: str = "auto",
     system_prompt: str | None = None,
     workers: int = 1,
-) -> ScoreReport:
-    """Score every sample of a set, computing only what the store does not hold.
+) -> Prepared:
+    """Scoring of every sample of a set.
 
     Args:
         model: folder, hub name, `gguf:FILE` or `run:ID`.
@@ -192,8 +216,7 @@ def score(
             asks for several keeps its own work under `if __name__ == "__main__"`, as they import it.
 
     Raises:
-        UnlearnkitError: bad input, before a model is loaded or anything is written; `busy`, where another process
-            works on the same scores.
+        UnlearnkitError: bad input, before a model is loaded or anything is written.
     """
     for name, number in (("--batch-size", batch_size), ("--workers", workers)):
         if number < 1:
@@ -212,8 +235,9 @@ def score(
         workers=workers,
     )  # fmt: skip
     load = partial(load_model, source)
-    task = ScoreTask(source.fingerprint, load, inputs, "data", scorer, built, seed, batch_size)
-    return run_task(place, task, asked, workers=workers)
+    return Prepared(
+        ScoreTask(source.fingerprint, load, inputs, "data", scorer, built, seed, batch_size), asked, workers
+    )
 
 
 def _wanted_sets(name: str, scorer: Scorer, given: Mapping[str, DataSpec]) -> dict[str, DataSpec]:
@@ -276,7 +300,7 @@ def _run(
     measuring: Callable[[Scorer], Measuring],
     parent: str | None,
 ) -> ScoreReport:
-    draft = _draft(place, task, asked, parent)
+    draft = draft_of(place, task, asked, parent)
     place.check_same(draft)
     task.inputs.record(place)
     run, _ = place.store.begin(draft)
@@ -285,7 +309,7 @@ def _run(
     with place.working(run) as held:
         settled = _settle(place, task, bench)
         scorer = replace(task.scorer, **settled.options)  # type: ignore[type-var]
-        series = digest("score", _determines(place, task, scorer))
+        series = series_of(place, task, scorer)
         chosen = {"settled": dict(settled.options), "found": dict(settled.found)}
         run = place.store.settle(run.id, series, {**run.config, **chosen})
         ledger = Ledger(place.store, series, scorer, len(task.work.plan))
@@ -317,15 +341,31 @@ def _run(
 
 def _settle(place: Workplace, task: ScoreTask, bench: Callable[[], Bench]) -> Settled:
     """Options that the scorer chooses by itself, chosen once for these weights and samples whatever the draws."""
+    if settled(place, task) is None:
+        chosen = task.scorer.settle(bench())
+        place.store.put_calibration(
+            _settled_by(place, task), {"options": dict(chosen.options), "found": dict(chosen.found)}
+        )
+    kept = settled(place, task)
+    assert kept is not None
+    return kept
+
+
+def settled(place: Workplace, task: ScoreTask) -> Settled | None:
+    """What the scorer chose by itself, where it has something to choose; None where the store does not have it."""
     if not task.scorer.unsettled:
         return Settled({})
-    key = digest("settle", _determines(place, task, task.scorer))
-    if place.store.calibration(key) is None:
-        chosen = task.scorer.settle(bench())
-        place.store.put_calibration(key, {"options": dict(chosen.options), "found": dict(chosen.found)})
-    kept = place.store.calibration(key)
-    assert kept is not None
-    return Settled(kept["options"], kept["found"])
+    kept = place.store.calibration(_settled_by(place, task))
+    return None if kept is None else Settled(kept["options"], kept["found"])
+
+
+def _settled_by(place: Workplace, task: ScoreTask) -> str:
+    return digest("settle", _determines(place, task, task.scorer))
+
+
+def series_of(place: Workplace, task: ScoreTask, scorer: Scorer) -> str:
+    """The key of the draws that a task makes with a scorer that has nothing to choose any more."""
+    return digest("score", _determines(place, task, scorer))
 
 
 def _warn(place: Workplace, found: ScoreReport, remedy: str) -> None:
@@ -372,14 +412,14 @@ def _installed(name: str) -> bool:
         return False
 
 
-def _draft(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent: str | None) -> records.Run:
+def draft_of(place: Workplace, task: ScoreTask, asked: Mapping[str, Any], parent: str | None = None) -> records.Run:
     """The run as it would be new. What the scorer chooses by itself follows from what identifies it, so a run is there
     before anything is chosen."""
     options = options_of(task.scorer)
     return records.Run(
         id=new_id(),
         kind="score",
-        identity=digest(digest("score", _determines(place, task, task.scorer)), options),
+        identity=digest(series_of(place, task, task.scorer), options),
         state="created",
         method=task.scorer_name,
         model=task.weights,

@@ -157,10 +157,18 @@ def place_for(out: str | None, kind: str, run_id: str) -> str:
     return str((Path(out) if out is not None else Path(FOLDERS[kind]) / run_id).absolute())
 
 
-def begin(
-    place: Workplace, draft: records.Run, inputs: Inputs, *, anew: bool, force: bool
-) -> tuple[records.Run, Path, bool]:
-    """Find or make the run, and settle where its model goes: (run, folder, whether it is complete already).
+@dataclass(frozen=True)
+class Standing:
+    """How a training run stands before a call works on it: what the store has of it, None for nothing, and the folder
+    that its model goes to; `written` is where that is already, for a run that is complete."""
+
+    run: records.Run | None
+    folder: Path
+    written: Path | None = None
+
+
+def standing(place: Workplace, draft: records.Run, *, anew: bool, force: bool) -> Standing:
+    """See how a run stands, and that its model can go where it is wanted; nothing is written.
 
     Args:
         anew: the folder was named in this call, and is meant even where the run began with another.
@@ -173,7 +181,10 @@ def begin(
     if found is not None and found.state == "complete":
         written = Path(found.summary["model_dir"])
         if _written_by(written, found.id):
-            return _complete(place, found, written, Path(draft.config["request"]["out"]) if anew else written, force)
+            wanted = Path(draft.config["request"]["out"]) if anew else written
+            if wanted != written and not _written_by(wanted, found.id):
+                check_out(wanted, force)
+            return Standing(found, wanted, written)
         place.progress.say(f"run {found.id} is complete, but its model is not in {written} any more: made again")
     if found is not None and found.state == "diverged":
         raise UnlearnkitError(
@@ -185,21 +196,29 @@ def begin(
     folder = Path(chosen.config["request"]["out"])
     if not _written_by(folder, (found or draft).id):  # its own model, from before a kill, is replaced
         check_out(folder, force)
+    return Standing(found, folder)
+
+
+def begin(
+    place: Workplace, draft: records.Run, inputs: Inputs, *, anew: bool, force: bool
+) -> tuple[records.Run, Path, bool]:
+    """Find or make the run, and settle where its model goes: (run, folder, whether it is complete already). Raises what
+    `standing` does."""
+    now = standing(place, draft, anew=anew, force=force)
+    if now.run is not None and now.written is not None:
+        return _complete(place, now.run, now.written, now.folder), now.folder, True
     inputs.record(place)
     run, _ = place.store.begin(draft)
-    return run, folder, False
+    return run, now.folder, False
 
 
-def _complete(
-    place: Workplace, run: records.Run, written: Path, wanted: Path, force: bool
-) -> tuple[records.Run, Path, bool]:
+def _complete(place: Workplace, run: records.Run, written: Path, wanted: Path) -> records.Run:
     """A run that is complete already, with its model in the folder that is wanted now."""
     place.store.beat(run.id)  # what was asked for last
     if wanted != written and not _written_by(wanted, run.id):
-        check_out(wanted, force)
         shutil.copytree(written, wanted, dirs_exist_ok=True)
         run = place.store.finish(run.id, "complete", summary={**run.summary, "model_dir": str(wanted)})
-    return run, wanted, True
+    return run
 
 
 def _written_by(folder: Path, run_id: str) -> bool:
