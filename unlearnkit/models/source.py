@@ -33,20 +33,23 @@ class ModelSource:
     width: int
 
 
-def resolve(source: str, *, allow_download: bool = False, cache_dir: Path | None = None) -> ModelSource:
+def resolve(
+    source: str, *, allow_download: bool = False, cache_dir: Path | None = None, write: bool = True
+) -> ModelSource:
     """Find a model and check all that its files can tell, without loading it.
 
     `source` is `gguf:PATH` or a path that ends in .gguf (dequantised once into a folder beside it), a local
-    folder, or `org/name[@revision]` on the hub: from the local cache, unless `allow_download`.
+    folder, or `org/name[@revision]` on the hub: from the local cache, unless `allow_download`. Without `write` a
+    GGUF file must have been dequantised before.
 
     :raises NotFound: `model` where there is none, `offline` where it would have to be downloaded.
     :raises BadInput: where `source` is empty or cannot be a path.
-    :raises UnlearnkitError: for everything that `check_folder` finds, or a GGUF file that does not load
-        (`gguf`).
+    :raises UnlearnkitError: for everything that `check_folder` finds, a GGUF file that does not load (`gguf`), or one
+        that would have to be dequantised and may not be (`dry-run`).
     """
     if not source.strip() or "\0" in source:
         raise BadInput(f"a model's name or folder is needed, got {source!r}")
-    folder = _folder(source, allow_download, cache_dir)
+    folder = _folder(source, allow_download, cache_dir, write)
     checked = check_folder(folder)
     return ModelSource(
         label=source,
@@ -60,12 +63,12 @@ def resolve(source: str, *, allow_download: bool = False, cache_dir: Path | None
     )
 
 
-def _folder(source: str, allow_download: bool, cache_dir: Path | None) -> Path:
+def _folder(source: str, allow_download: bool, cache_dir: Path | None, write: bool) -> Path:
     path = Path(source.removeprefix("gguf:")).expanduser()
     if source.startswith("gguf:") or (path.suffix == ".gguf" and path.is_file()):
         from unlearnkit.models.gguf import dequantise
 
-        return dequantise(path)
+        return dequantise(path, write=write)
     hub_name = _HUB_NAME.fullmatch(source)
     if path.exists() or not hub_name:
         return path

@@ -33,7 +33,12 @@ def find_model(place: Workplace, source: str) -> ModelSource:
     """
     if source.startswith("run:"):
         return model_of_run(place, place.reading().run(source.removeprefix("run:"), MODEL_KINDS))
-    options: dict[str, Any] = {"allow_download": place.settings.allow_download, "cache_dir": place.settings.cache_dir}
+    settings = place.settings
+    options: dict[str, Any] = {
+        "allow_download": settings.allow_download and not place.dry,
+        "cache_dir": settings.cache_dir,
+        "write": not place.dry,
+    }
     folder = place.plugins.hook.load_model(source=source, options=options)
     return replace(resolve(folder or source, **options), label=source)
 
@@ -140,7 +145,7 @@ def read_raw(place: Workplace, spec: DataSpec) -> list[dict[str, Any]]:
     return raw_rows(
         spec,
         tofu_dir=place.settings.tofu_dir,
-        allow_download=place.settings.allow_download,
+        allow_download=place.settings.allow_download and not place.dry,
         external=lambda source, split: place.plugins.hook.load_dataset(source=source, split=split),
     )
 

@@ -33,6 +33,8 @@ class Workplace:
     argv: tuple[str, ...] = ()
     inexact: bool = False
     """Whether a run may go on in an environment that cannot give the same bits."""
+    dry: bool = False
+    """Whether nothing may be written: the store is only looked into, nothing is fetched and nothing converted."""
     resumed: Run | None = field(default=None, init=False)
     """The run that is gone on with: it stays that run, wherever it goes on."""
     stop: Stop = field(default_factory=Stop)
@@ -42,6 +44,8 @@ class Workplace:
         """The store, created and upgraded as needed. Not touched before input has been checked."""
         from unlearnkit.store import Store
 
+        if self.dry:
+            return Store.open(self.settings.store, still=True)
         found = Store.open(self.settings.store, upgrade=self.settings.upgrade)
         found.whole = self.stop.whole
         return found
@@ -54,7 +58,7 @@ class Workplace:
         """
         from unlearnkit.store import Store
 
-        if "store" not in self.__dict__:
+        if "store" not in self.__dict__ and not self.dry:
             try:
                 found = Store.open(self.settings.store, create=False, upgrade=self.settings.upgrade)
             except UnlearnkitError as error:

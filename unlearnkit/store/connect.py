@@ -24,7 +24,8 @@ from sqlalchemy.pool import QueuePool
 
 from unlearnkit.errors import BadInput, UnlearnkitError
 
-Mode = Literal["rw", "ro"]
+Mode = Literal["rw", "ro", "still"]
+"""To write, to read, and to read a file that is to lie there afterwards as before, with nothing beside it."""
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -110,8 +111,10 @@ def _ask(connection: sqlite3.Connection, query: str) -> Any:
     return connection.execute(query).fetchone()
 
 
-def _reading(path: Path) -> sqlite3.Connection:
+def _reading(path: Path, mode: Mode = "ro") -> sqlite3.Connection:
     """A connection that cannot write, for folders too in which SQLite may not make its own log."""
+    if mode == "still" and not path.with_name(path.name + "-wal").exists():  # nobody has it open, or it is at rest
+        return sqlite_connection(path, "ro", pragmas=("query_only=ON",), immutable=True)
     connection = sqlite_connection(path, "ro", pragmas=("query_only=ON",))
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -130,7 +133,7 @@ def _reading(path: Path) -> sqlite3.Connection:
 @contextmanager
 def inspecting(path: Path, mode: Mode) -> Iterator[sqlite3.Connection]:
     """One moment of a file that may be anything: nothing is set that the file itself would remember."""
-    connection = _reading(path) if mode == "ro" else sqlite_connection(path, "rw")
+    connection = sqlite_connection(path, "rw") if mode == "rw" else _reading(path, mode)
     try:
         connection.execute("BEGIN")
         yield connection
@@ -152,7 +155,7 @@ def engine(place: Place, mode: Mode = "rw", *, foreign_keys: bool = True) -> sa.
         pragmas = (*WRITING, f"foreign_keys={'ON' if foreign_keys else 'OFF'}")
         made = sa.create_engine(
             "sqlite://",
-            creator=lambda: _reading(path) if mode == "ro" else sqlite_connection(path, "rw", pragmas=pragmas),
+            creator=lambda: sqlite_connection(path, "rw", pragmas=pragmas) if mode == "rw" else _reading(path, mode),
             poolclass=QueuePool,
             hide_parameters=True,
         )

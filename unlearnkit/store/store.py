@@ -14,7 +14,7 @@ from unlearnkit.store import connect, recognise, schema, upgrade
 from unlearnkit.store.annotations import Annotations
 from unlearnkit.store.care import Care
 from unlearnkit.store.catalogue import Catalogue
-from unlearnkit.store.connect import Place
+from unlearnkit.store.connect import Mode, Place
 from unlearnkit.store.export import Export
 from unlearnkit.store.files import FileArea
 from unlearnkit.store.merge import Merge
@@ -31,20 +31,32 @@ class Store(Catalogue, Merge, Annotations, Scores, Training, Results, Export, Ca
     """
 
     @classmethod
-    def open(cls, where: str | Path, *, create: bool = True, upgrade: bool = True, readonly: bool = False) -> Store:
+    def open(
+        cls,
+        where: str | Path,
+        *,
+        create: bool = True,
+        upgrade: bool = True,
+        readonly: bool = False,
+        still: bool = False,
+    ) -> Store:
         """Open the store at a path or SQLAlchemy URL.
 
         :param create: make it where nothing, or an empty file, is there.
         :param upgrade: bring an older store to the newest schema, after a copy; else code "store-older".
         :param readonly: write nothing, and neither create nor upgrade.
+        :param still: the same, and leave nothing of SQLite's own beside the file; for a look that is soon over, as
+            what is written meanwhile may be seen by half.
         :raises NotFound: code "store": nothing there, or no folder to keep it in.
         :raises UnlearnkitError: codes "not-a-store", "store-foreign", "store-newer", "store-older", "read-only",
             "corrupt", "busy", "store-connection".
         """
         place = connect.locate(where)
+        mode: Mode = "still" if still else "ro" if readonly else "rw"
+        readonly = mode != "rw"
         with connect.plainly(place):
-            _prepare(place, create=create and not readonly, renew=upgrade and not readonly, readonly=readonly)
-            engine = connect.engine(place, "ro" if readonly else "rw")
+            _prepare(place, create=create and not readonly, renew=upgrade and not readonly, mode=mode)
+            engine = connect.engine(place, mode)
             try:
                 with connect.reading(engine).begin() as connection:
                     uuid = connection.scalar(sa.select(schema.meta.c.value).where(schema.meta.c.key == "uuid"))
@@ -68,14 +80,14 @@ class Store(Catalogue, Merge, Annotations, Scores, Training, Results, Export, Ca
         self.close()
 
 
-def _prepare(place: Place, *, create: bool, renew: bool, readonly: bool) -> None:
+def _prepare(place: Place, *, create: bool, renew: bool, mode: Mode) -> None:
     """See to it that the place holds a store of the newest schema, or say why it does not."""
     if place.path:
         recognise.examine(place.path, create=create)
-        if not readonly:
+        if mode == "rw":
             recognise.require_writable(place.path)
             _touch(place.path)
-    version = _version(place, readonly)
+    version = _version(place, mode)
     if version == schema.revisions()[-1]:
         return
     if version is None and not create:
@@ -89,9 +101,9 @@ def _prepare(place: Place, *, create: bool, renew: bool, readonly: bool) -> None
     upgrade.to_newest(place)
 
 
-def _version(place: Place, readonly: bool) -> str | None:
+def _version(place: Place, mode: Mode) -> str | None:
     if place.path:
-        return recognise.identify(place.path, "ro" if readonly else "rw")
+        return recognise.identify(place.path, mode)
     engine = connect.engine(place)
     try:
         with engine.connect() as server:

@@ -37,16 +37,24 @@ def merged(folder: Path, options: Mapping[str, Any]) -> Path:
     """The model that an adapter and its base are together, in a folder of the cache.
 
     Args:
-        options: `allow_download` (bool) and `cache_dir` (a path, or None for the user's cache).
+        options: `allow_download` (bool), `cache_dir` (a path, or None for the user's cache), and `write` (bool), where
+            that is said: whether it may be made where it is not there.
 
     Raises:
         UnlearnkitError: code `adapter`, where it is no LoRA adapter, its base is not here or another than it was made
-            for, or the two do not fit; what `resolve` finds wrong with the base.
+            for, or the two do not fit; `dry-run`, where it is not there and may not be made; what `resolve` finds wrong
+            with the base.
     """
     _check(folder)
     base = _base(folder, options)
     target = _cache(options) / _key(folder, base)
     if not target.is_dir():
+        if not options.get("write", True):
+            raise UnlearnkitError(
+                f"adapter {folder} has not been merged yet, which writes into the cache: a dry run writes nothing",
+                hint="any command that loads it does, such as score with -o draws=1",
+                code="dry-run",
+            )
         _merge(folder, base, target)
     return target
 
