@@ -107,9 +107,8 @@ def _workplace(store: str | None, no_upgrade: bool, out: Output, arguments: dict
         "parallel": arguments.pop("parallel", None),
     }
     settings = replace(load_settings(), **{key: value for key, value in chosen.items() if value is not None})
-    return Workplace(
-        settings, out.progress(), argv=("unlearnkit", *sys.argv[1:]), inexact=arguments.pop("inexact", False)
-    )
+    ways = {name: arguments.pop(name, False) for name in ("inexact", "dry")}
+    return Workplace(settings, out.progress(), argv=("unlearnkit", *sys.argv[1:]), **ways)
 
 
 def _leading(place: Any, together: bool) -> Any:
@@ -215,6 +214,11 @@ adapter_options = options(
         "-a", "--adapter-option", "adapter_option", multiple=True, metavar="KEY=VALUE",
         help="An option of the adapter; repeatable.",
     ),
+)  # fmt: skip
+
+dry_run_option = click.option(
+    "--dry-run", "dry", is_flag=True,
+    help="Say what would be done, what the store has of it and what it would take; do nothing and write nothing.",
 )  # fmt: skip
 
 inexact_option = click.option("--inexact", is_flag=True, help="Go on even where the bits cannot be the same.")

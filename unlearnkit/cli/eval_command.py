@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import data_options, follow_up, make_command, take_columns, template_options
+from unlearnkit.cli.common import data_options, dry_run_option, follow_up, make_command, take_columns, template_options
+from unlearnkit.cli.dry import show_plan, typed
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import WHOLE, key_values
 from unlearnkit.errors import BadInput
@@ -59,6 +60,7 @@ unlearnkit eval my-model --suite rwku --hub --allow-download
 )  # fmt: skip
 @click.option("--max-new-tokens", type=WHOLE, help="Longest generation (default: the suite's).")
 @click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
+@dry_run_option
 @template_options
 @data_options
 def command(place: Workplace, screen: Output, **arguments: Any) -> None:
@@ -68,7 +70,7 @@ def command(place: Workplace, screen: Output, **arguments: Any) -> None:
     listed with the reason.
     """
     from unlearnkit.data.samples import spec_of
-    from unlearnkit.runs.evaluate import evaluate
+    from unlearnkit.runs.evaluate import carry_out, prepared
 
     columns, others = take_columns(arguments), key_values("--data", arguments.pop("others"))
     own = {split: source for split in SPLITS if (source := arguments.pop(split)) is not None}
@@ -78,7 +80,13 @@ def command(place: Workplace, screen: Output, **arguments: Any) -> None:
     if arguments.pop("hub"):
         splits = place.suite(arguments["suite_name"]).splits
         data = {split: spec_of(of.hub) for split, of in splits.items() if of.hub is not None} | data
-    found = evaluate(place, data=data, **arguments)
+    made = prepared(place, data=data, **arguments)
+    if place.dry:
+        from unlearnkit.runs.dry import evaluating
+
+        show_plan(screen, evaluating(place, made, typed()))
+        return
+    found = carry_out(place, made)
     show_evaluation(screen, found)
     screen.next(follow_up("report", found.run))
 

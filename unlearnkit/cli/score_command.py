@@ -8,6 +8,7 @@ import click
 
 from unlearnkit.cli.common import (
     data_options,
+    dry_run_option,
     follow_up,
     make_command,
     model_option,
@@ -15,6 +16,7 @@ from unlearnkit.cli.common import (
     take_columns,
     template_options,
 )
+from unlearnkit.cli.dry import show_plan, typed
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import SEED, WHOLE, key_values
 from unlearnkit.text import counted
@@ -48,6 +50,7 @@ unlearnkit score --model my-model --data forget.jsonl --scorer representation --
 @click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
 @click.option("--workers", type=WHOLE, default=1, show_default=True, help="Processes, each with a model of its own.")
 @click.option("--show", type=WHOLE, default=SHOWN, show_default=True, help="Hardest and easiest samples to list.")
+@dry_run_option
 @template_options
 @data_options
 def command(
@@ -68,11 +71,17 @@ def command(
     """
     options = key_values("-o", option)
     from unlearnkit.data.samples import DataSpec
-    from unlearnkit.runs.score import score
+    from unlearnkit.runs.score import carry_out, prepared
 
     columns = take_columns(arguments)
     sets = {role: DataSpec(named, **columns) for role, named in (("retain", retain), ("corpus", corpus)) if named}
-    found = score(place, data=DataSpec(data, split, **columns), sets=sets, options=options, **arguments)
+    made = prepared(place, data=DataSpec(data, split, **columns), sets=sets, options=options, **arguments)
+    if place.dry:
+        from unlearnkit.runs.dry import scoring
+
+        show_plan(screen, scoring(place, made, typed()))
+        return
+    found = carry_out(place, made)
     show_scores(place, screen, found, show)
     if split is None:
         kept = ["--retain", retain] if retain else ["-o", "alpha=0"]  # its default algorithm's, for want of a set

@@ -9,6 +9,7 @@ import click
 from unlearnkit.cli.common import (
     adapter_options,
     data_options,
+    dry_run_option,
     evaluation_options,
     make_command,
     model_option,
@@ -63,13 +64,13 @@ unlearnkit sweep --model my-model --forget forget.jsonl --retain retain.jsonl --
 @watching_options
 @evaluation_options
 @unlearning_options
-@click.option("--dry-run", is_flag=True, help="Say what the store has and what it lacks, and do nothing.")
+@dry_run_option
 @template_options
 @data_options
 def command(
     place: Workplace, screen: Output, plugin: list[str], option: tuple[str, ...], sampler: list[str],
     sampler_option: tuple[str, ...], wrapper: list[str], wrapper_option: tuple[str, ...],
-    adapter_option: tuple[str, ...], lr: list[float] | None, seed: list[int], dry_run: bool, **arguments: Any,
+    adapter_option: tuple[str, ...], lr: list[float] | None, seed: list[int], **arguments: Any,
 ) -> None:  # fmt: skip
     """Unlearn by every combination of what is listed, evaluate each model, and compare them in one table.
 
@@ -93,7 +94,6 @@ def command(
         **data,
         schedule=schedule,
         adapter_options=key_values("-a", adapter_option),
-        dry_run=dry_run,
         **arguments,
     )
     if not screen.tables:
@@ -101,5 +101,5 @@ def command(
         return
     from unlearnkit.report.sweep import dry_sheet, sweep_sheets
 
-    for sheet in [dry_sheet(found)] if dry_run else sweep_sheets(found):
+    for sheet in [dry_sheet(found)] if place.dry else sweep_sheets(found):
         screen.console().print(sheet)

@@ -10,6 +10,7 @@ import click
 from unlearnkit.cli.common import (
     adapter_options,
     data_options,
+    dry_run_option,
     evaluation_options,
     follow_up,
     make_command,
@@ -22,6 +23,7 @@ from unlearnkit.cli.common import (
     unlearning_options,
     watching_options,
 )
+from unlearnkit.cli.dry import show_plan, typed
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import Command, key_values
 from unlearnkit.cli.trained import show_training
@@ -100,6 +102,7 @@ unlearnkit unlearn --model my-model --forget forget.jsonl --retain retain.jsonl 
 @watching_options
 @evaluation_options
 @unlearning_options
+@dry_run_option
 @template_options
 @data_options
 def command(
@@ -113,11 +116,11 @@ def command(
     those alone that are not forgotten yet, and stops when all are.
     """
     options, sampler_options = key_values("-o", option), key_values("-s", sampler_option)
-    from unlearnkit.runs.unlearn import unlearn
+    from unlearnkit.runs.unlearn import carry_out, prepared
 
     forget, retain = arguments["forget"], arguments["retain"]
     data, schedule = take_data(arguments), take_schedule(arguments)
-    found = unlearn(
+    made = prepared(
         place,
         **data,
         algorithm=plugin,
@@ -128,6 +131,12 @@ def command(
         schedule=schedule,
         **arguments,
     )
+    if place.dry:
+        from unlearnkit.runs.dry import unlearning
+
+        show_plan(screen, unlearning(place, made, typed()))
+        return
+    found = carry_out(place, made)
     show_training(place, screen, found)
     kept = [] if retain is None else ["--retain", retain]
     screen.next(follow_up("eval", found.run, "--forget", forget, *kept, reads=True))

@@ -77,15 +77,18 @@ def choose(place: Workplace, name: str | None, options: Mapping[str, Any] | None
     return Chosen(name, place.plugins.build("adapter", name, options or {}))
 
 
-def check_fit(source: ModelSource, algorithm: Algorithm, name: str, adapter: Adapter | None) -> None:
-    """See on a model without memory that there is something to train, and that the options which say what fit.
+def check_fit(source: ModelSource, algorithm: Algorithm, name: str, adapter: Adapter | None) -> int:
+    """See on a model without memory that there is something to train, and that the options which say what fit; the
+    number of weights that are trained.
 
     Raises:
         BadInput: code `option`. UnlearnkitError: code `nothing-trained`.
     """
     from unlearnkit.training.trained import mark_trained
 
-    mark_trained(skeleton(source), algorithm, name, adapter, seed=0)
+    model = skeleton(source)
+    mark_trained(model, algorithm, name, adapter, seed=0)
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 @contextmanager

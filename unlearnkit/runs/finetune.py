@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from unlearnkit import training
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.models import load_model
-from unlearnkit.runs.adapters import check_fit, choose
+from unlearnkit.runs.adapters import Chosen, check_fit, choose
 from unlearnkit.runs.card import finetuning_card
 from unlearnkit.runs.following import call_in, check_shared
 from unlearnkit.runs.identity import digest
@@ -20,11 +20,43 @@ from unlearnkit.store import new_id, records
 from unlearnkit.training.finetune import FineTuning
 from unlearnkit.version import __version__
 
+if TYPE_CHECKING:
+    from unlearnkit.data.encode import Encoded
+    from unlearnkit.runs.inputs import Inputs
+    from unlearnkit.training.plan import TrainingPlan
+
 DEFAULT_EPOCHS = 5
 DEFAULT_LR = 1e-5
 
 
-def finetune(
+@dataclass(frozen=True)
+class Prepared:
+    """A fine-tuning run, checked and not begun: its record as it would be, and what it works with."""
+
+    draft: records.Run
+    inputs: Inputs
+    addition: Chosen
+    schedule: Schedule
+    plan: TrainingPlan
+    anew: bool
+    force: bool
+
+    @property
+    def encoded(self) -> list[Encoded]:
+        """All sets, taken together."""
+        return [item for role in self.inputs.sets for item in self.inputs.encoded[role]]
+
+
+def finetune(place: Workplace, **asked: Any) -> TrainingReport:
+    """Fine-tune a model and write it, as `prepared` describes it.
+
+    Raises:
+        UnlearnkitError: what `prepared` does; `diverged`.
+    """
+    return carry_out(place, prepared(place, **asked))
+
+
+def prepared(
     place: Workplace,
     *,
     model: str,
@@ -36,11 +68,11 @@ def finetune(
     force: bool = False,
     template: str = "auto",
     system_prompt: str | None = None,
-) -> TrainingReport:
-    """Fine-tune a model on the answers of one or more sets, taken together.
+) -> Prepared:
+    """A run that fine-tunes a model on the answers of one or more sets, taken together.
 
     Raises:
-        UnlearnkitError: bad input, before a model is loaded or anything is written; `diverged`.
+        UnlearnkitError: bad input, before a model is loaded or anything is written.
     """
     schedule = schedule or Schedule()
     addition = choose(place, adapter, adapter_options)
@@ -50,8 +82,8 @@ def finetune(
     specs = dict(zip(sets, data, strict=True))
     inputs = prepare(place, source, specs, sets, template=template, system_prompt=system_prompt)
     now = place.environment()
-    encoded = [item for role in inputs.sets for item in inputs.encoded[role]]
-    plan = schedule.plan(len(encoded), lr=DEFAULT_LR * addition.rate * schedule.factor, epochs=DEFAULT_EPOCHS)
+    n = sum(len(inputs.encoded[role]) for role in inputs.sets)
+    plan = schedule.plan(n, lr=DEFAULT_LR * addition.rate * schedule.factor, epochs=DEFAULT_EPOCHS)
     check_shared(place, plan, False, "finetune")
     fingerprints = {role: chosen.fingerprint for role, chosen in inputs.sets.items()}
     determines = {
@@ -84,7 +116,17 @@ def finetune(
         argv=place.argv,
         seed=schedule.seed,
     )  # fmt: skip
-    run, folder, complete = begin(place, draft, inputs, anew=out is not None, force=force)
+    return Prepared(draft, inputs, addition, schedule, plan, anew=out is not None, force=force)
+
+
+def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
+    """Find or begin the run, train from where it stands, and write the model.
+
+    Raises:
+        UnlearnkitError: what is wrong with the folder, `not-resumable`, `diverged`.
+    """
+    inputs, plan, adapter = made.inputs, made.plan, made.addition.adapter
+    run, folder, complete = begin(place, made.draft, inputs, anew=made.anew, force=made.force)
     if complete:
         return report(run, already=True)
     with place.working(run) as held:
@@ -95,17 +137,17 @@ def finetune(
             "algorithm": FineTuning(),
             "name": "finetune",
             "plan": plan,
-            "sets": {"forget": encoded},
+            "sets": {"forget": made.encoded},
             "pad": inputs.pad,
-            "adapter": addition.adapter,
+            "adapter": adapter,
             "fused": place.settings.fused,
         }
-        call_in(place, source, parts)
-        trainer = Trainer(model=load_model(source), team=place.team, draw=by_epoch(plan, shuffled(plan)), **parts)
+        call_in(place, inputs.model, parts)
+        trainer = Trainer(model=load_model(inputs.model), team=place.team, draw=by_epoch(plan, shuffled(plan)), **parts)
         run = drive(
             place, held, trainer, inputs, folder,
-            checkpoint_every=schedule.checkpoint_every,
-            force=force,
+            checkpoint_every=made.schedule.checkpoint_every,
+            force=made.force,
             card=lambda ending: finetuning_card(run, inputs, ending),
             rename={"forget": "train"},
         )  # fmt: skip
