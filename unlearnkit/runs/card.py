@@ -1,36 +1,166 @@
-"""The model card that goes with every model written: what was done to it, on what, how, and how to do it again."""
+"""The model card that goes with every model written: what was done to it, on what, how training went, how to do it
+again, and what the card does not show.
+
+It may be published with the model, so it names files and folders without what leads to them, and quotes no sample.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.runs.adapters import base_folder
+from unlearnkit.errors import NotFound
+from unlearnkit.runs.nlls import first_and_last
+from unlearnkit.runs.scored import Scored, choose_scored
+from unlearnkit.text import clean
 
 if TYPE_CHECKING:
     from unlearnkit.runs.inputs import Inputs
+    from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store.records import Run
 
+_HUB = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@[\w./-]+|:[\w.-]+)?", re.ASCII)
+"""A name on the hub, with a revision or a configuration."""
+_MARKUP = re.compile(r"[\\`*\[\]<>&|]")
+PRIVATE = ("--store",)
+"""Options that a published command leaves out: their values are about the user's own machine."""
 
-def unlearning_card(run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
+LIMITS = (
+    "Approximate unlearning lowers what a model says of some samples. It does not prove that nothing of them is left, "
+    "and it is no deletion of data. **What this card does not show**: what was forgotten, what came back under attack, "
+    "and what else was lost. An evaluation says the first and the last, an attack the second."
+)
+
+
+def unlearning_card(place: Workplace, run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
     """Card of an unlearned model. `ending` says how its training ended."""
     intro = (
-        f"`{inputs.model.label}` after `{run.method}` with the `{run.config['sampler']}` sampler was applied to the "
-        "forget set below. What was forgotten, and what else was lost, is for an evaluation to say."
+        f"{_cell(public(inputs.model.label))} after {_cell(run.method)} with the {_cell(run.config['sampler'])} "
+        "sampler was applied to the forget set below."
     )
     chosen = {f"sampler {key}": value for key, value in run.config["request"]["sampler_options"].items()}
     options = {**run.config["options"], "sampler": run.config["sampler"], **chosen, **_addition(run, "wrapper"),
         **_addition(run, "adapter"),
     }  # fmt: skip
-    return _card("Unlearned model", ["unlearning", "unlearnkit"], intro, run, inputs, options, ending)
+    kept = " --retain DATA" if "retain" in inputs.sets else ""
+    return "\n".join(
+        [
+            *_head(place, "Unlearned model", ["unlearning", "unlearnkit"], intro, run, inputs),
+            *_done(run, inputs, options, ending),
+            *_difficulty(place, run, inputs),
+            *_training(place, run, inputs, ending),
+            "## Use and limits", "",
+            "Made to study unlearning, or to be examined before anything relies on it.", "", LIMITS, "",
+            "## To find out more", "", "With the store that the run is in:", "",
+            "```sh",
+            f"unlearnkit eval {run.id} --forget DATA{kept} --reference MODEL",
+            f"unlearnkit attack relearn {run.id} --forget DATA --reference MODEL",
+            f"unlearnkit certificate {run.id}",
+            "```", "",
+            "Elsewhere, the model's folder stands in the place of the run.", "",
+        ]
+    )  # fmt: skip
 
 
-def finetuning_card(run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
+def finetuning_card(place: Workplace, run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
     """Card of a fine-tuned model."""
-    intro = f"`{inputs.model.label}` fine-tuned on the answers of the data set below."
-    return _card("Fine-tuned model", ["unlearnkit"], intro, run, inputs, _addition(run, "adapter"), ending)
+    intro = f"{_cell(public(inputs.model.label))} fine-tuned on the answers of the data below."
+    return "\n".join(
+        [
+            *_head(place, "Fine-tuned model", ["unlearnkit"], intro, run, inputs),
+            *_done(run, inputs, _addition(run, "adapter"), ending),
+            *_training(place, run, inputs, ending),
+            "## Use and limits", "",
+            "Made to have something to forget, or a model to compare with that never saw what another is to forget. "
+            "What it knows is for an evaluation to say.", "",
+        ]
+    )  # fmt: skip
+
+
+def public(name: str) -> str:
+    """A model or data set as it may be called in public: a path by its last part alone."""
+    scheme, _, path = name.rpartition("gguf:")
+    path = path.rstrip("/")
+    if path.startswith(("/", "~", ".")) or _exists(path):
+        path = Path(path).name
+    return scheme + ("gguf:" if name.startswith("gguf:") else "") + path
+
+
+def command_of(argv: Sequence[str]) -> str:
+    """A command as it may be shown in public, quoted for a shell and on one line; "" where it was a Python call."""
+    words: list[str] = []
+    skip = False
+    for word in argv:
+        if skip or word.partition("=")[0] in PRIVATE:
+            skip = not skip and "=" not in word
+            continue
+        key, equals, value = word.partition("=")
+        words.append(f"{public(key)}={public(value)}" if equals else public(word))
+    return clean(shlex.join(words))
+
+
+def _head(place: Workplace, title: str, tags: list[str], intro: str, run: Run, inputs: Inputs) -> list[str]:
+    from huggingface_hub import ModelCardData
+
+    library = "transformers" if run.config.get("merged", True) else "peft"
+    found = {hub["repo"] for chosen in inputs.sets.values() if (hub := _on_hub(chosen.label))}
+    about = ModelCardData(
+        library_name=library,
+        pipeline_tag="text-generation",
+        tags=tags,
+        base_model=_base(place, run),
+        datasets=sorted(found) or None,
+    )
+    return ["---", about.to_yaml().rstrip(), "---", f"# {title}", "", intro, ""]
+
+
+def _base(place: Workplace, run: Run) -> str | None:
+    """The model on the hub that all began with; None where it was a folder."""
+    began = str(run.config["request"]["model"])
+    while began.startswith("run:"):
+        began = str(place.store.run(began.removeprefix("run:")).config["request"]["model"])
+    hub = _on_hub(began)
+    return hub["repo"] if hub else None
+
+
+def _on_hub(name: str) -> re.Match[str] | None:
+    return None if _exists(name) else _HUB.fullmatch(name)
+
+
+def _exists(name: str) -> bool:
+    return os.path.exists(name)  # noqa: PTH110 - a text that is too long for a path is none, and no error
+
+
+def _done(run: Run, inputs: Inputs, options: Mapping[str, Any], ending: Mapping[str, Any]) -> list[str]:
+    sets = [
+        f"| {role} | {_cell(public(chosen.label))} | {len(chosen.samples)} | `{chosen.fingerprint}` |"
+        for role, chosen in inputs.sets.items()
+    ]
+    settings = {**options, **run.config["plan"], **_end(ending), **_rendering(run, inputs)}
+    command = command_of(run.argv)
+    return [
+        "## What was done", "",
+        f"- run: `{run.id}`",
+        f"- started from: `{run.model}` ({_cell(inputs.model.architecture)})",
+        f"- seed: {run.seed}",
+        f"- environment: {_cell(', '.join(f'{k} {v}' for k, v in run.environment.items()))}",
+        "",
+        "| set | source | samples | SHA-256 of the samples |",
+        "| --- | --- | --- | --- |",
+        *sets,
+        "",
+        "| option | value |",
+        "| --- | --- |",
+        *[f"| {key} | {_cell(str(value))} |" for key, value in settings.items()],
+        "",
+        *(["Done again, to the same bits in the same environment, by", "", "```sh", command, "```", ""]
+          if command else ["It was asked for from Python, with the options above.", ""]),
+    ]  # fmt: skip
 
 
 def _addition(run: Run, kind: str) -> dict[str, Any]:
@@ -39,54 +169,6 @@ def _addition(run: Run, kind: str) -> dict[str, Any]:
         return {}
     options = {f"{kind} {key}": value for key, value in run.config[f"{kind}_options"].items()}
     return {kind: run.config[kind], **options}
-
-
-def _library(run: Run, inputs: Inputs) -> list[str]:
-    """What reads the folder, and for an addition that was written alone the model that it is read with."""
-    if run.config.get("merged", True):
-        return ["library_name: transformers"]
-    return ["library_name: peft", f"base_model: {base_folder(inputs.model)}"]
-
-
-def _card(
-    title: str,
-    tags: list[str],
-    intro: str,
-    run: Run,
-    inputs: Inputs,
-    options: Mapping[str, Any],
-    ending: Mapping[str, Any],
-) -> str:
-    sets = [
-        f"| {role} | {_cell(chosen.label)} | {len(chosen.samples)} | `{chosen.fingerprint}` |"
-        for role, chosen in inputs.sets.items()
-    ]
-    settings = {**options, **run.config["plan"], **_end(ending), **_rendering(run, inputs)}
-    return "\n".join(
-        [
-            "---",
-            *_library(run, inputs),
-            f"tags: {json.dumps(tags)}",
-            "---",
-            f"# {title}",
-            "",
-            intro,
-            "",
-            f"- run: `{run.id}`",
-            f"- started from: `{run.model}` ({inputs.model.architecture})",
-            f"- seed: {run.seed}",
-            f"- environment: {', '.join(f'{k} {v}' for k, v in run.environment.items())}",
-            "",
-            "| set | source | samples | SHA-256 of the samples |",
-            "| --- | --- | --- | --- |",
-            *sets,
-            "",
-            "| option | value |",
-            "| --- | --- |",
-            *[f"| {key} | {_cell(str(value))} |" for key, value in settings.items()],
-            "",
-        ]
-    )
 
 
 def _end(ending: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,5 +185,46 @@ def _rendering(run: Run, inputs: Inputs) -> dict[str, str]:
     return {"template": name} | ({} if template.system is None else {"system prompt": template.system})
 
 
+def _difficulty(place: Workplace, run: Run, inputs: Inputs) -> list[str]:
+    """What the store has of the forget set's Memory Removal Difficulty under the model that it began with."""
+    ids = [sample.id for sample in inputs.sets["forget"].samples]
+    try:
+        found = choose_scored(place, by="mrd", weights=run.model, data=ids)
+    except NotFound:
+        return []
+    return ["## How hard it was to forget", "", _spread(found, ids), ""]
+
+
+def _spread(found: Scored, ids: Sequence[str]) -> str:
+    values = sorted(found.defined[sample] for sample in set(ids) & found.defined.keys())
+    if not values:
+        return f"None of the {len(set(ids))} samples has a value by {_cell(found.name)}."
+    reliable = "unknown" if found.reliability is None else f"{found.reliability:.2f}"
+    return (
+        f"Memory Removal Difficulty ({found.source}) of {len(values)} of {len(set(ids))} samples, by "
+        f"{_cell(found.name)}: {values[0]:.3g} to {values[-1]:.3g}, median {median(values):.3g}; the ranking's "
+        f"reliability is {reliable}. A high value is claimed to be {found.high_means} to forget (run `{found.run.id}`)."
+    )
+
+
+def _training(place: Workplace, run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> list[str]:
+    """How training went, from the run's own steps up to the one whose weights these are."""
+    steps = [row for row in place.store.steps(run.id) if row.step <= ending["step"]]
+    rows = []
+    if "forget" in inputs.sets:
+        ids = {sample.id for sample in inputs.sets["forget"].samples}
+        seen = [row for row in place.store.probes(run.id) if row.updates <= ending["step"]]
+        if (nlls := first_and_last(seen, ids)) is not None:
+            rows.append(("forget set's NLL, nats per label token", *nlls))
+    if steps:
+        shared = [name for name in steps[0].terms if name in steps[-1].terms and name not in ("lr", "epoch")]
+        rows += [(f"{name}, as the loss counts it", steps[0].terms[name], steps[-1].terms[name]) for name in shared]
+    if not rows:
+        return []
+    table = [f"| {_cell(name)} | {first:.4g} | {last:.4g} |" for name, first, last in rows]
+    return ["## How training went", "", "| | first | last |", "| --- | --- | --- |", *table, ""]
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text as it is, in a table's cell or a line: no markup, no control characters."""
+    return _MARKUP.sub(r"\\\g<0>", clean(text))

@@ -148,7 +148,7 @@ def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
             place, held, trainer, inputs, folder,
             checkpoint_every=made.schedule.checkpoint_every,
             force=made.force,
-            card=lambda ending: finetuning_card(run, inputs, ending),
+            card=lambda ending: finetuning_card(place, run, inputs, ending),
             rename={"forget": "train"},
         )  # fmt: skip
     return report(run, already=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit import scoring, training
@@ -20,6 +19,7 @@ from unlearnkit.runs.card import unlearning_card
 from unlearnkit.runs.following import call_in, check_shared
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
+from unlearnkit.runs.nlls import first_and_last
 from unlearnkit.runs.others import chosen, fingerprints, generated, other_answers, series
 from unlearnkit.runs.thresholds import FORGOTTEN, evaluation, thresholds
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
@@ -289,7 +289,7 @@ def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
             place, held, trainer, inputs, folder,
             checkpoint_every=made.schedule.checkpoint_every,
             force=made.force,
-            card=lambda ending: unlearning_card(run, inputs, ending),
+            card=lambda ending: unlearning_card(place, run, inputs, ending),
             watch=Watch(place, held, trainer, made.goals, made.curve, retain=ids.get("retain", ())),
         )  # fmt: skip
     say_if_nothing_moved(place, run, ids["forget"])
@@ -340,20 +340,10 @@ def _wrapper(
 def say_if_nothing_moved(place: Workplace, run: records.Run, forget: Collection[str]) -> None:
     """Tell of a run that ended as it began, which its table alone would not: by the NLL of the forget set's samples,
     ids, where one was seen twice, else by the term, which may fall for another reason."""
-    what, moved = "the forget set's NLL", _nlls(place.store.probes(run.id), forget)
+    what, moved = "the forget set's NLL", first_and_last(place.store.probes(run.id), forget)
     if moved is None:
         terms = [row.terms["forget"] for row in place.store.steps(run.id) if "forget" in row.terms]
         what, moved = "the forget term", (terms[0], terms[-1]) if len(terms) > 1 else None
     if moved is not None and abs(moved[1] - moved[0]) <= STILL * abs(moved[0]):
         came = f"{moved[0]:.4g} to {moved[1]:.4g}"
         place.progress.warn(f"{what} hardly moved ({came}): a higher --lr or more --epochs forgets more")
-
-
-def _nlls(probes: Sequence[records.ProbeRow], forget: Collection[str]) -> tuple[float, float] | None:
-    """The mean NLL per token of the samples that were seen more than once, at first and at last, nats."""
-    seen: dict[str, list[float]] = {}
-    for row in probes:
-        if row.sample in forget and row.nll is not None:
-            seen.setdefault(row.sample, []).append(row.nll)
-    again = [nlls for nlls in seen.values() if len(nlls) > 1]
-    return (fmean(nlls[0] for nlls in again), fmean(nlls[-1] for nlls in again)) if again else None
