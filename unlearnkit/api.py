@@ -20,6 +20,7 @@ from unlearnkit.settings import load_settings
 if TYPE_CHECKING:
     import pandas
 
+    from unlearnkit.report.certificate import Certificate
     from unlearnkit.report.compare import Comparison
     from unlearnkit.runs.analyze.bias import BiasReport
     from unlearnkit.runs.analyze.difficulty import DifficultyReport
@@ -132,6 +133,18 @@ def import_logs(
     specs = {split: _spec(d) for split, d in (data or {}).items()}
     with _workplace(store, progress) as place:
         return use_case(place, several, data=specs, reference=reference, name=name)
+
+
+def certificate(
+    run: str, *, model: str | Path | None = None, request: str | None = None, signed_by: str | None = None,
+    store: str | Path | None = None,
+) -> Certificate:  # fmt: skip
+    """What an unlearn run was asked, did and measured, and what is not proven; see
+    `unlearnkit.report.certificate.issue`."""
+    from unlearnkit.report.certificate import issue
+
+    with _workplace(store, SILENT) as place:
+        return issue(place, run, model=None if model is None else str(model), request=request, signed_by=signed_by)
 
 
 def compare(

@@ -33,6 +33,8 @@ WORDS: dict[str, list[str]] = {
     "attack": ["quantize", "{model}", "--forget", "{forget}", "--max-new-tokens", "2", "--metrics", "probability"],
     "import": ["{log}"],
     "resume": ["{scored}"],
+    "certificate issue": ["{unlearned}"],
+    "certificate verify": ["c.json"],
     "report": ["--assert", "model_utility>=0"],
     "analyze difficulty": ["--runs", "{probed}"],
     "analyze samples": ["--scores", "{scored}"],
@@ -80,6 +82,8 @@ def test_what_is_printed_is_what_the_schema_says(command: str, cli: Cli, facts: 
     if command == "analyze difficulty":
         words = [word.format(**facts) for word in ["--model", "{model}", *DATA, *SHORT, "--probe-every", "1"]]
         facts["probed"] = cli("unlearn", *words, "--store", facts["store"], "--format", "json").json["run"]
+    if command == "certificate verify":
+        assert cli("certificate", facts["unlearned"], "--json", "c.json", "--store", facts["store"]).code == 0
     words = [*command.split(), *(word.format(**facts) for word in WORDS[command])]
     found = cli(*words, "--store", facts["store"], "--format", "json")
     assert found.code == 0, found.err

@@ -447,9 +447,7 @@ def run_task(
         took = {"seconds": round(time.monotonic() - began, 2), "computed": computed}
         found = report_of(place, task, run.id, weights.label, computed)
         place.plugins.notify("evaluated", run=run, figures=found.values)
-        place.store.finish(
-            run.id, "complete", summary={"label": weights.label, "splits": list(inputs.sets), **took}
-        )
+        place.store.finish(run.id, "complete", summary={"label": weights.label, "splits": list(inputs.sets), **took})
     return found
 
 

@@ -14,21 +14,23 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from unlearnkit.report.outputs import listings, numbers, reports
+from unlearnkit.report.outputs import certificates, listings, numbers, plans, reports
 from unlearnkit.report.outputs.base import Output
 
 VERSION = "1.0"
 FROZEN = Path(__file__).parent / "schemas"
 
 COMMANDS: dict[str, Sequence[type[Output]]] = {
-    "score": [numbers.Score],
-    "unlearn": [numbers.Training],
-    "finetune": [numbers.Training],
+    "score": [numbers.Score, plans.Plan],
+    "unlearn": [numbers.Training, plans.Plan],
+    "finetune": [numbers.Training, plans.Plan],
     "sweep": [numbers.Sweep],
-    "eval": [numbers.Evaluation],
+    "eval": [numbers.Evaluation, plans.Plan],
     "attack": [numbers.Attack],
     "import": [numbers.Evaluation, numbers.Imported],
     "resume": [numbers.Score, numbers.Training, numbers.Evaluation, numbers.Attack],
+    "certificate issue": [certificates.Certificate],
+    "certificate verify": [certificates.CertificateChecks],
     "report": [reports.Report, reports.AssertedReport],
     "demo": [reports.Demo],
     "analyze difficulty": [reports.DifficultyAnalysis],

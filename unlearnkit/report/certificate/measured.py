@@ -1,0 +1,177 @@
+"""What was measured of the model that a run wrote, beside the one that it began with: numbers, samples, attacks.
+
+An evaluation or an attack counts where it is complete and its forget samples are among those that were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from unlearnkit.contracts import to_be_forgotten
+from unlearnkit.errors import NotFound
+from unlearnkit.report.certificate.facts import training_nll
+from unlearnkit.report.collect import Evaluated, Findings, collect
+from unlearnkit.runs.attacked import attacked
+from unlearnkit.runs.evaluate import suite_of
+from unlearnkit.runs.scored import choose_scored
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.store.records import AggregateRow, Run
+
+
+def measured(place: Workplace, run: Run, samples: Sequence[str]) -> dict[str, Any]:
+    """Evaluations, numbers, samples and attacks."""
+    after = _evaluations(place, str(run.summary["model"]), samples)
+    pairs = [(one, _twin(_evaluations(place, run.model, samples), one)) for one in after]
+    found = collect(place, [run.id, *(other.id for _, other in pairs if other is not None)])
+    by_run = {e.run.id: e for e in found.evaluated}
+    attacks = [a for a in found.attacks if a.run in {r.id for r in _attacks(place, run, samples)}]
+    return {
+        "evaluations": [
+            {"run": one.id, "suite": one.method, "before": other and other.id, "n": _covered(place, one, samples),
+             "reference": by_run[one.id].reference}
+            for one, other in pairs
+        ],
+        "metrics": [
+            row
+            for one, other in pairs
+            for row in _numbers(found, by_run[one.id], None if other is None else by_run[other.id])
+        ],
+        "training_nll": training_nll(place, run, list(samples)),
+        "difficulty": _difficulty(place, run, samples),
+        "attacks": [
+            {"run": a.run, "attack": a.attack, "options": dict(place.reading().run(a.run).config["options"]),
+             "outcomes": a.json()["outcomes"]}
+            for a in attacks
+        ],
+        "samples": _samples(place, run, samples, pairs, [a.run for a in attacks]),
+    }  # fmt: skip
+
+
+def _evaluations(place: Workplace, model: str, samples: Collection[str]) -> list[Run]:
+    """The newest of each suite that is about these samples."""
+    runs = place.reading().runs(kind="eval", state="complete", model=model)
+    fitting = [run for run in runs if _covered(place, run, samples)]
+    return list({run.method: run for run in reversed(fitting)}.values())
+
+
+def _twin(runs: Sequence[Run], one: Run) -> Run | None:
+    """The evaluation of the other model that asked the same."""
+    same = [run for run in runs if run.method == one.method]
+    return next((run for run in same if run.config.get("asked") == one.config.get("asked")), None)
+
+
+def _attacks(place: Workplace, run: Run, samples: Collection[str]) -> list[Run]:
+    runs = place.reading().runs(kind="attack", state="complete", model=str(run.summary["model"]))
+    return [one for one in runs if _covered(place, one, samples)]
+
+
+def _covered(place: Workplace, run: Run, samples: Collection[str]) -> int:
+    """How many of the samples a run is about; none where it is about others too, as its numbers are not of these
+    alone."""
+    asked = {
+        row.sample
+        for split, data in run.datasets.items()
+        if to_be_forgotten(split)
+        for row in place.reading().rows(data)
+        if row.sample is not None
+    }
+    return len(asked) if asked <= set(samples) else 0
+
+
+def _numbers(found: Findings, after: Evaluated, before: Evaluated | None) -> Iterator[dict[str, Any]]:
+    """Every number of an evaluation, before and after."""
+    for name, figure in after.figures.items():
+        was = None if before is None else before.figures.get(name)
+        yield {"name": name, "suite": after.run.method, **_of("after", figure), **_of("before", was),
+            **found.about(after, name)}  # fmt: skip
+    for row in _newest(after.aggregates):
+        earlier = None if before is None else next((r for r in _newest(before.aggregates) if r.name == row.name), None)
+        yield {"name": row.name, "suite": after.run.method, **_of("after", row), **_of("before", earlier),
+            **found.about(after, row.name), "reference": row.reference}  # fmt: skip
+
+
+def _newest(rows: Sequence[AggregateRow]) -> list[AggregateRow]:
+    """A number once, held against the newest reference."""
+    return list({row.name: row for row in reversed(rows)}.values())
+
+
+def _of(when: str, number: Any) -> dict[str, Any]:
+    """A number with its interval, n and, where it is undefined, its reason; "not_measured" where there is none."""
+    if number is None:
+        return {when: {"value": None, "low": None, "high": None, "n": None, "reason": "not_measured"}}
+    reason = None if number.value is not None else number.reason or "undefined"
+    return {when: {**{key: getattr(number, key) for key in ("value", "low", "high", "n")}, "reason": reason}}
+
+
+def _difficulty(place: Workplace, run: Run, samples: Sequence[str]) -> dict[str, Any] | None:
+    """The scores by which samples' difficulty is told: Memory Removal Difficulty under the model before."""
+    try:
+        found = choose_scored(place, by="mrd", weights=run.model, data=samples)
+    except NotFound:
+        return None
+    n = len(found.defined.keys() & set(samples))
+    return {
+        "run": found.run.id, "scorer": found.name, "source": found.source, "high_means": found.high_means,
+        "reliability": found.reliability, "n": n,
+    }  # fmt: skip
+
+
+def _samples(
+    place: Workplace, run: Run, samples: Sequence[str], pairs: Sequence[tuple[Run, Run | None]], attacks: Sequence[str]
+) -> dict[str, Any]:
+    """One metric of the forget set, sample by sample: before, after, and the worst that any attack made of it."""
+    store = place.reading()
+    difficulty = _difficulty(place, run, samples)
+    scores = {} if difficulty is None else store.scores(difficulty["run"])
+    one, other = pairs[0] if pairs else (None, None)
+    after, metric = _values(place, one, None)
+    before, _ = _values(place, other, metric)
+    worst = _worst(place, attacks, metric)
+    rows = []
+    for sample in samples:
+        score, attack = scores.get(sample), worst.get(sample)
+        rows.append(
+            {
+                "sample": sample,
+                "difficulty": None if score is None else score.value,
+                "stderr": None if score is None else score.stderr,
+                "before": before.get(sample),
+                "after": after.get(sample),
+                "worst": None if attack is None else attack[0],
+                "worst_attack": None if attack is None else attack[1],
+            }
+        )
+    return {"metric": metric, "evaluation": None if one is None else one.id, "rows": rows}
+
+
+def _values(place: Workplace, run: Run | None, metric: str | None) -> tuple[dict[str, float | None], str | None]:
+    """Values of what was to be forgotten by one metric: the named one, else the first that has any."""
+    if run is None:
+        return {}, metric
+    rows = [row for row in place.reading().results(run.id) if to_be_forgotten(row.split)]
+    there = {row.metric for row in rows if row.value is not None}
+    chosen = metric or next((name for name in _in_order(place, run) if name in there), None)
+    return {row.sample: row.value for row in rows if row.metric == chosen}, chosen
+
+
+def _in_order(place: Workplace, run: Run) -> list[str]:
+    """The names of a suite's metrics on what was to be forgotten, as the suite lists them."""
+    splits = suite_of(place, run).splits
+    return [use.name for split, of in splits.items() if to_be_forgotten(split) for use in of.metrics]
+
+
+def _worst(place: Workplace, attacks: Sequence[str], metric: str | None) -> dict[str, tuple[float, str]]:
+    """By sample, the worst value of a metric under any of the attacks, and which attack that was."""
+    found: dict[str, tuple[float, str]] = {}
+    for run in attacks:
+        one = attacked(place, place.reading().run(run))
+        if metric is None or metric not in one.metrics:
+            continue
+        sign = one.sign(metric)
+        for sample, value in one.under(metric).items():
+            if sample not in found or sign * value > sign * found[sample][0]:
+                found[sample] = value, one.run.method
+    return found
