@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from unlearnkit.analysis.bootstrap import bootstrap
+from unlearnkit.analysis.bootstrap import bootstrap, bootstraps
 
 
 @pytest.mark.parametrize(("ones", "n"), [(30, 100), (5, 40), (180, 200)])
@@ -43,6 +43,13 @@ def test_blocks_of_draws_are_one_sample(monkeypatch):
     whole = bootstrap(values)
     monkeypatch.setattr("unlearnkit.analysis.bootstrap._BLOCK", 1000)
     assert bootstrap(values) == whole
+
+
+def test_several_are_resampled_as_each_would_be_alone():
+    rng = np.random.default_rng(3)
+    several = [rng.normal(size=n) for n in (5, 1, 64, 5, 0, 64, 5)]
+    for values, found in zip(several, bootstraps(several), strict=True):
+        assert found == (None if len(values) < 2 else pytest.approx(bootstrap(values), rel=1e-12))
 
 
 def test_one_value_has_no_interval():

@@ -13,7 +13,7 @@ import pytest
 from unlearnkit.errors import BadInput, NotFound
 from unlearnkit.metrics.model_utility import TERMS
 from unlearnkit.plugins import Plugins
-from unlearnkit.runs.evaluate import metrics_of
+from unlearnkit.runs.figures import metrics_of
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.suites import Split, Suite, Use, read
 

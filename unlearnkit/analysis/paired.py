@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unlearnkit.analysis.bootstrap import bootstrap
+from unlearnkit.analysis.bootstrap import bootstraps
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,18 @@ class Paired:
 
 def paired(one: np.ndarray, other: np.ndarray) -> Paired:
     """Compare two measurements [n] of the same samples, n ≥ 1, finite."""
+    return all_paired([(one, other)])[0]
+
+
+def all_paired(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Paired]:
+    """What `paired` finds of each."""
+    bounds = bootstraps([other - one for one, other in pairs])
+    return [_paired(one, other, of) for (one, other), of in zip(pairs, bounds, strict=True)]
+
+
+def _paired(one: np.ndarray, other: np.ndarray, bounds: tuple[float, float] | None) -> Paired:
     differences = other - one
-    low, high = bootstrap(differences) or (None, None)
+    low, high = bounds or (None, None)
     higher, lower = int((differences > 0).sum()), int((differences < 0).sum())
     return Paired(
         n=len(differences),

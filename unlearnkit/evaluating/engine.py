@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -199,9 +201,9 @@ def columns(results: Sequence[Result], metrics: Mapping[tuple[str, str], Metric]
         metrics: by split and the name that values are stored under.
     """
     found: dict[tuple[str, str], list[tuple[str, float]]] = {}
-    for result in results:
-        if result.value is not None and (result.split, result.metric) in metrics:
-            found.setdefault((result.split, result.metric), []).append((result.sample, result.value))
+    for key, rows in groupby(results, key=attrgetter("split", "metric")):
+        if key in metrics and (pairs := [(r.sample, r.value) for r in rows if r.value is not None]):
+            found.setdefault(key, []).extend(pairs)
     made = {}
     for (split, name), pairs in found.items():
         pairs.sort()

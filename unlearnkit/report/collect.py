@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +11,18 @@ import numpy as np
 from unlearnkit.report.attacks import Attack, attack
 from unlearnkit.report.curve import Curve, curve
 from unlearnkit.runs.about import label, last
-from unlearnkit.runs.definitions import Meaning, meanings
-from unlearnkit.runs.evaluate import (
-    Figure,
-    aggregate_json,
-    figure_json,
-    figures_of,
-    meaning_json,
-    offered,
-    suite_of,
-)
-from unlearnkit.runs.scored import bins, scored, scorer_name
+from unlearnkit.runs.definitions import Meaning
+from unlearnkit.runs.evaluate import aggregate_json, figure_json, meaning_json
+from unlearnkit.runs.figures import Figure, Figures, current
+from unlearnkit.runs.scored import scorer_name
 from unlearnkit.store import records
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
+
+
+SHOWN = 8
+"""Evaluations that are shown where nobody says which: two tables of 80 columns."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +91,8 @@ class Findings:
     thirds: Sequence[Third]
     curves: Sequence[Curve] = ()
     attacks: Sequence[Attack] = ()
+    more: int = 0
+    """Evaluations that were left out, as only the newest were asked for."""
 
     def json(self) -> dict[str, Any]:
         """The report as data."""
@@ -133,31 +132,32 @@ class Findings:
         return found
 
 
-def collect(place: Workplace, refs: Sequence[str]) -> Findings:
+def collect(place: Workplace, refs: Sequence[str], *, newest: int | None = None) -> Findings:
     """Everything about the runs that were named, or about all of the store.
+
+    Args:
+        newest: where no run is named, only so many evaluations, attacks, score and training runs, those that were asked
+            for last, with all evaluations of the very last one's model.
 
     Raises:
         NotFound, BadInput: a reference that means no run, or several.
     """
     store = place.reading()
     named = [store.run(ref) for ref in refs]
-    every = [run for run in store.runs(state="complete") if run.config.get("request")]
+    runs = store.runs()
+    every = [run for run in runs if run.state == "complete" and run.config.get("request")]
     wanted = _connected(named, every) if named else every
-    evals = [run for run in reversed(wanted) if run.kind == "eval"]
-    scores = [run for run in reversed(wanted) if run.kind == "score"]
-    known = {run.id: run for run in every if run.kind == "eval"}
-    evaluated = [_evaluated(place, run, known) for run in evals]
-    held_against = {row.reference for e in evaluated for row in e.aggregates if row.reference is not None}
-    return Findings(
-        evaluated=evaluated,
-        references={run: _evaluated(place, known[run], known) for run in sorted(held_against)},
-        difficulty=[_difficulty(place, run) for run in scores],
-        thirds=[third for e in evaluated for third in _thirds(place, e, every)],
-        curves=[found for run in reversed(wanted) if (found := curve(place, run)) is not None],
-        attacks=[
-            attack(place, run, label(run, writer_of(place, run))) for run in reversed(wanted) if run.kind == "attack"
-        ],
-    )
+    shown = wanted if newest is None else _newest(wanted, newest)
+    more = sum(run.kind == "eval" for run in wanted) - sum(run.kind == "eval" for run in shown)
+    return _Reading(place, runs, every).findings(shown[::-1], more=more)
+
+
+def _newest(runs: Sequence[records.Run], count: int) -> list[records.Run]:
+    """Of each kind the runs that were asked for last, and all evaluations of the model that was evaluated last."""
+    last = sorted(runs, key=lambda run: run.beat, reverse=True)
+    chosen = {run.id for kind in {run.kind for run in runs} for run in [r for r in last if r.kind == kind][:count]}
+    model = next((run.model for run in last if run.kind == "eval"), None)
+    return [run for run in runs if run.id in chosen or (run.kind == "eval" and run.model == model)]
 
 
 def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> list[records.Run]:
@@ -177,17 +177,58 @@ def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> li
     ]
 
 
-def _evaluated(place: Workplace, run: records.Run, known: Collection[str]) -> Evaluated:
-    writer = writer_of(place, run)
-    chosen = suite_of(place, run)
-    return Evaluated(
-        run=run,
-        writer=writer,
-        label=label(run, writer),
-        figures=figures_of(place, run.id, chosen, offered(place, chosen)),
-        aggregates=_aggregates(place.reading().aggregates(run.id), known),
-        meanings=meanings(place, chosen),
-    )
+class _Reading:
+    """What the store says of some of its `runs`; `every` are those that a report may be about."""
+
+    def __init__(self, place: Workplace, runs: Sequence[records.Run], every: Sequence[records.Run]) -> None:
+        self._place, self._every = place, every
+        self._runs = {run.id: run for run in runs}
+        self._known = {run.id: run for run in every if run.kind == "eval"}
+
+    def findings(self, wanted: Sequence[records.Run], *, more: int) -> Findings:
+        """About the wanted runs, in their order."""
+        place, evals = self._place, [run for run in wanted if run.kind == "eval"]
+        aggregates = {run.id: current(place.reading().aggregates(run.id), self._known) for run in evals}
+        held = {row.reference for rows in aggregates.values() for row in rows if row.reference is not None}
+        against = [self._known[run] for run in sorted(held)]
+        aggregates |= {run.id: current(place.reading().aggregates(run.id), self._known) for run in against}
+        figures = Figures(place, aggregates)
+        evaluated = [self._evaluated(run, figures, aggregates[run.id]) for run in evals]
+        return Findings(
+            evaluated=evaluated,
+            references={run.id: self._evaluated(run, figures, aggregates[run.id]) for run in against},
+            difficulty=[_difficulty(place, run) for run in wanted if run.kind == "score"],
+            thirds=[third for e in evaluated for third in self._thirds(e, figures)],
+            curves=[found for run in wanted if (found := curve(place, run)) is not None],
+            attacks=[attack(place, run, label(run, self._writer(run))) for run in wanted if run.kind == "attack"],
+            more=more,
+        )
+
+    def _writer(self, run: records.Run) -> records.Run | None:
+        return self._runs.get(run.parent or "")
+
+    def _evaluated(self, run: records.Run, figures: Figures, aggregates: Sequence[records.AggregateRow]) -> Evaluated:
+        writer = self._writer(run)
+        return Evaluated(
+            run=run,
+            writer=writer,
+            label=label(run, writer),
+            figures=figures.of(run),
+            aggregates=aggregates,
+            meanings=figures.measures(run).meanings,
+        )
+
+    def _thirds(self, found: Evaluated, figures: Figures) -> list[Third]:
+        """Results on the forget set by difficulty before unlearning."""
+        by = ranking(self._place, found.run, found.writer, self._every)
+        if by is None:
+            return []
+        name = scorer_name(self._place, by)
+        return [
+            Third(found.run.id, found.label, by.id, name, row.metric, row.third, row.n, row.value)
+            for row in figures.thirds(found.run, by)
+            if row.value is not None
+        ]
 
 
 def label_of(place: Workplace, run: records.Run) -> str:
@@ -198,15 +239,6 @@ def label_of(place: Workplace, run: records.Run) -> str:
 def writer_of(place: Workplace, run: records.Run) -> records.Run | None:
     """The run that made an evaluation's model, None for one from elsewhere."""
     return place.reading().run(run.parent) if run.parent else None
-
-
-def _aggregates(rows: Sequence[records.AggregateRow], known: Collection[str]) -> list[records.AggregateRow]:
-    """A number against each reference that is still there; the row that only says that one is needed, where none is."""
-    held = [row for row in rows if row.reference in known]
-    names = {row.name for row in held}
-    alone = [row for row in rows if row.reference is None and row.name not in names]
-    newest_first = sorted(alone + held, key=lambda row: row.reference or "", reverse=True)
-    return sorted(newest_first, key=lambda row: row.name)
 
 
 def _difficulty(place: Workplace, run: records.Run) -> Difficulty:
@@ -243,26 +275,3 @@ def ranking(
     order = None if writer is None else place.reading().order(writer.id, 0)
     own = next((r for r in fitting if order is not None and r.id == order.scores), None)
     return own or next(iter(fitting), None)
-
-
-def _thirds(place: Workplace, found: Evaluated, every: Sequence[records.Run]) -> list[Third]:
-    """Results on the forget set by difficulty before unlearning."""
-    by = ranking(place, found.run, found.writer, every)
-    if by is None:
-        return []
-    store, ranked = place.reading(), scored(place, by)
-    pieces = bins(ranked.defined, 3)
-    rows = []
-    chosen = suite_of(place, found.run).only("forget")
-    for (_, metric), plugin in offered(place, chosen).items():
-        mine = {
-            r.sample: r.value
-            for r in store.results(found.run.id)
-            if (r.split, r.metric) == ("forget", metric) and r.value is not None
-        }
-        for name, piece in zip(ranked.thirds, pieces, strict=True):
-            inside = np.array([mine[sample] for sample in sorted(mine.keys() & set(piece))])
-            if len(inside):
-                mean = float(plugin.summarise(inside, "forget").mean())
-                rows.append(Third(found.run.id, found.label, by.id, ranked.name, metric, name, len(inside), mean))
-    return rows

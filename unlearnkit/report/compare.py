@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unlearnkit.analysis.paired import Paired, holm, paired
+from unlearnkit.analysis.paired import Paired, all_paired, holm
 from unlearnkit.errors import BadInput, UnlearnkitError
 from unlearnkit.notebook import table
 from unlearnkit.plugins import options_of
 from unlearnkit.report.collect import label_of, ranking, writer_of
 from unlearnkit.runs.definitions import Meaning, meanings
-from unlearnkit.runs.evaluate import offered, suite_of
+from unlearnkit.runs.figures import offered, suite_of
 from unlearnkit.runs.scored import Scored, bins, choose_scored, scored
 from unlearnkit.runs.thresholds import evaluations
 
@@ -134,9 +134,13 @@ def compare(
     ranked = _ranked(place, runs, scores)
     pieces = dict(zip(ranked.thirds, bins(ranked.defined, 3), strict=True)) if ranked else {}
     meant = meanings(place, suite_of(place, runs[0]))
-    rows = [row for key in keys for row in _differences(key, columns[0][key], columns[1][key], pieces, meant)]
-    adjusted = holm([row.found.p for row in rows])
-    rows = [replace(row, adjusted=p) for row, p in zip(rows, adjusted, strict=True)]
+    parts = [part for key in keys for part in _parts(key, columns[0][key], columns[1][key], pieces)]
+    found = all_paired([(one, other) for *_, one, other in parts])
+    adjusted = holm([of.p for of in found])
+    rows = [
+        Difference(*key, third, of, meant[f"{key[0]}.{key[1]}"], p)
+        for (key, third, *_), of, p in zip(parts, found, adjusted, strict=True)
+    ]
     labels = (label_of(place, runs[0]), label_of(place, runs[1]))
     return Comparison(runs[0], runs[1], labels, shared, rows, left_out, ranked)
 
@@ -242,14 +246,12 @@ def _ranked(place: Workplace, runs: Sequence[records.Run], scores: str | None) -
     return None if first is None else scored(place, first)
 
 
-def _differences(
-    key: Key, one: Terms, other: Terms, pieces: Mapping[str, Sequence[str]], meant: Mapping[str, Meaning]
-) -> Iterator[Difference]:
-    """A metric's difference over all common samples, then over each third that has some."""
-    common = one.keys() & other.keys()
-    parts: dict[str | None, list[str]] = {None: sorted(common)}
-    parts |= {third: sorted(common & set(piece)) for third, piece in pieces.items()}
-    for third, some in parts.items():
+def _parts(
+    key: Key, one: Terms, other: Terms, pieces: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Key, str | None, np.ndarray, np.ndarray]]:
+    """A metric's terms in both on all common samples, then on each third that has some."""
+    common = sorted(one.keys() & other.keys())
+    inside: dict[str | None, set[str]] = {third: set(piece) for third, piece in pieces.items()}
+    for third, some in {None: common, **{t: [s for s in common if s in of] for t, of in inside.items()}}.items():
         if some:
-            values = (np.array([of[sample] for sample in some]) for of in (one, other))
-            yield Difference(*key, third, paired(*values), meant[f"{key[0]}.{key[1]}"])
+            yield key, third, np.array([one[s] for s in some]), np.array([other[s] for s in some])

@@ -11,6 +11,7 @@ from unlearnkit.report.sheet import Sheet, drawn, figure, label, number
 from unlearnkit.report.spark import spark
 
 if TYPE_CHECKING:
+    from unlearnkit.runs.figures import Figures
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import records
 
@@ -44,27 +45,22 @@ class Curve:
 
 def curve(place: Workplace, run: records.Run) -> Curve | None:
     """The curve of a complete run; None for one that was not evaluated on its way."""
+    from unlearnkit.runs.figures import Figures
     from unlearnkit.runs.training import evaluations_of
 
     evaluations = evaluations_of(run.summary)
     if not evaluations:
         return None
-    points = [Point(step, found, _values(place, found, run)) for step, found in sorted(evaluations.items())]
+    figures = Figures(place, evaluations.values())
+    points = [Point(step, found, _values(place, found, run, figures)) for step, found in sorted(evaluations.items())]
     return Curve(run, f"{run.method}, {run.config['sampler']}", run.summary["step"], points)
 
 
-def _values(place: Workplace, evaluation: str, run: records.Run) -> dict[str, float | None]:
-    from unlearnkit.evaluating import columns
-    from unlearnkit.runs.evaluate import offered, suite_of
-
+def _values(place: Workplace, evaluation: str, run: records.Run, figures: Figures) -> dict[str, float | None]:
     store = place.reading()
-    results = store.results(evaluation)
-    metrics = offered(place, suite_of(place, store.run(evaluation)))
-    means = {f"{split}.{name}": of.mean for (split, name), of in columns(results, metrics).items()}
-    measured = {f"{r.split}.{r.metric}" for r in results}
     against = run.config.get("reference") or ""
     return {
-        **{f"{split}.{name}": means.get(f"{split}.{name}") for split, name in metrics if f"{split}.{name}" in measured},
+        **{name: figure.value for name, figure in figures.of(store.run(evaluation)).items()},
         **{row.name: row.value for row in store.aggregates(evaluation, against)},
     }
 

@@ -13,7 +13,7 @@ from unlearnkit.report.tables import ARROWS, NAME_WIDTH, READING, REASONS, SIDE_
 if TYPE_CHECKING:
     from unlearnkit.report.asserted import Clause
     from unlearnkit.report.collect import Evaluated, Findings, Third
-    from unlearnkit.runs.evaluate import Figure
+    from unlearnkit.runs.figures import Figure
     from unlearnkit.store.records import AggregateRow
 
 RETAIN_ONLY = "retain-only"

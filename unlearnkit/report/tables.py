@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from unlearnkit.demo.run import Exchange
     from unlearnkit.plugins.fields import OptionInfo
     from unlearnkit.runs.definitions import Definition
-    from unlearnkit.runs.evaluate import EvalReport, Figure
+    from unlearnkit.runs.evaluate import EvalReport
+    from unlearnkit.runs.figures import Figure
     from unlearnkit.runs.score import ScoreReport
     from unlearnkit.store.records import AggregateRow
 

@@ -25,10 +25,10 @@ from unlearnkit.runs.evaluate import (
     asked_of,
     check_numbers,
     eval_task,
-    metrics_of,
     run_source,
     writer,
 )
+from unlearnkit.runs.figures import metrics_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, lasting, read_set, request
 from unlearnkit.runs.target import ModelTarget

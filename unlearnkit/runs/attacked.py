@@ -17,7 +17,7 @@ import numpy as np
 
 from unlearnkit.analysis.bootstrap import bootstrap
 from unlearnkit.contracts import Metric
-from unlearnkit.runs.evaluate import offered, suite_of
+from unlearnkit.runs.figures import offered, suite_of
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import records
 

@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.analysis.bootstrap import bootstrap
 from unlearnkit.contracts import Aggregate, Columns, Metric, Sample, Undefined, to_be_forgotten
 from unlearnkit.data.layout import Layout
 from unlearnkit.data.made import completed
@@ -19,6 +18,7 @@ from unlearnkit.metrics.intervals import estimate
 from unlearnkit.models import load_model
 from unlearnkit.notebook import table
 from unlearnkit.plugins import options_of
+from unlearnkit.runs.figures import Figure, Metrics, figures_of, metrics_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
@@ -32,21 +32,7 @@ if TYPE_CHECKING:
     from unlearnkit.models import ModelSource
     from unlearnkit.runs.definitions import Meaning
 
-Metrics = Mapping[tuple[str, str], Metric]
-"""By split and the name that their values stand under."""
-
 BATCH_SIZE = 8
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A metric over a split: the mean of its per-sample terms with a 95 % bootstrap interval, None where undefined."""
-
-    value: float | None
-    n: int
-    low: float | None
-    high: float | None
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -376,31 +362,6 @@ def of_suite(place: Workplace, name: str, sets: Mapping[str, DataSpec]) -> dict[
     return {split: spec for split, spec in sets.items() if split in splits}
 
 
-def metrics_of(place: Workplace, chosen: Suite) -> Metrics:
-    """The metrics of a suite's splits."""
-    return {
-        (split, use.name): place.plugins.build("metric", use.plugin, use.options)
-        for split, of in chosen.splits.items()
-        for use in of.metrics
-    }
-
-
-def suite_of(place: Workplace, run: records.Run) -> Suite:
-    """The suite that a run was evaluated by, as it was then; as it is now, for a run that an early version made."""
-    kept = run.config.get("suite")
-    return place.suite(run.method) if kept is None else Suite.of(kept)
-
-
-def offered(place: Workplace, chosen: Suite) -> Metrics:
-    """The metrics of a suite's splits, without those whose plugin is not there any more."""
-    there = place.plugins.offers("metric")
-    splits = {
-        name: replace(of, metrics=tuple(use for use in of.metrics if use.plugin in there))
-        for name, of in chosen.splits.items()
-    }
-    return metrics_of(place, replace(chosen, splits=splits))
-
-
 def run_task(
     place: Workplace,
     task: EvalTask,
@@ -629,27 +590,6 @@ def _measure(place: Workplace, run: records.Run, task: EvalTask, weights: Weight
         )
         for part in task.parts(place, weights.fingerprint)
     )
-
-
-def figures_of(place: Workplace, run: str, chosen: Suite, metrics: Metrics) -> dict[str, Figure]:
-    """{`split.metric`: figure} of a run, from its stored rows."""
-    from unlearnkit.evaluating import columns
-
-    results = place.store.results(run)
-    made = columns(results, metrics)
-    reasons = {(r.split, r.metric): r.status for r in reversed(results)}
-    figures = {}
-    for split, of in chosen.splits.items():
-        for use in of.metrics:
-            name = f"{split}.{use.name}"
-            if (split, use.name) in made:
-                terms = made[split, use.name].terms
-                interval = bootstrap(terms)
-                low, high = interval if interval is not None else (None, None)
-                figures[name] = Figure(float(terms.mean()), len(terms), low, high)
-            elif (split, use.name) in reasons:
-                figures[name] = Figure(None, 0, None, None, reason=reasons[split, use.name])
-    return figures
 
 
 def combine(

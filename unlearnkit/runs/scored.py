@@ -67,6 +67,11 @@ def scored(place: Workplace, run: records.Run) -> Scored:
     return Scored(run, scorer_name(place, run), plugin.high_means, plugin.source, values)
 
 
+def third_names(place: Workplace, run: records.Run) -> tuple[str, str, str]:
+    """What the lowest, middle and highest third of a score run are called."""
+    return THIRDS[_plugin(place, run).high_means]
+
+
 def scorer_name(place: Workplace, run: records.Run) -> str:
     """The scorer of a run with what differs from its defaults and those of `score`; two measures never look alike."""
     usual: dict[str, Any] = {"seed": 0, "batch_size": BATCH_SIZE, "template": "auto", "system_prompt": None}

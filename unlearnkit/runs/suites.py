@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from unlearnkit.data.layout import Layout
-from unlearnkit.runs.evaluate import metrics_of
+from unlearnkit.runs.figures import metrics_of
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.suites import Split
 

@@ -11,7 +11,8 @@ from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput
 from unlearnkit.models import ModelSource
 from unlearnkit.runs.conditions import NLLS, Best, Goals, check_name, parse
-from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, metrics_of, of_suite, read_sets
+from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, of_suite, read_sets
+from unlearnkit.runs.figures import metrics_of
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.suites import Suite, Use
 

@@ -34,7 +34,7 @@ class Base:
         self.files = files
         self._place = place
         self._engine = engine
-        self._readonly = readonly
+        self.readonly = readonly
         self.whole: Callable[[], AbstractContextManager[None]] = nullcontext
         """Around each transaction: keeps signals from cutting it in two."""
 
@@ -48,7 +48,7 @@ class Base:
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
         """All or nothing; on return it is on the disk."""
-        if self._readonly:
+        if self.readonly:
             raise UnlearnkitError(f"{self._place} was opened for reading", code="read-only")
         with self.whole(), connect.plainly(self._place), connect.writing(self._engine).begin() as connection:
             yield connection

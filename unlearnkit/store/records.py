@@ -190,6 +190,25 @@ class AggregateRow:
 
 
 @dataclass(frozen=True)
+class FigureRow:
+    """A metric over a split of an evaluation: mean of its terms over `n` samples, bounds of its 95 % interval, or the
+    reason why there is none. Without a value and a reason nothing was measured. `key` is of what defines it.
+
+    With `third` it is over that third of the samples by the score run `scores`."""
+
+    split: str
+    metric: str
+    third: str
+    key: str
+    value: float | None
+    n: int
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+    scores: str = ""
+
+
+@dataclass(frozen=True)
 class Event:
     at: str
     code: str

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from unlearnkit.store import schema
-from unlearnkit.store.base import Base, fields, put, record
-from unlearnkit.store.records import AggregateRow, Generation, Result
+from unlearnkit.store.base import Base, chunks, fields, put, record
+from unlearnkit.store.records import AggregateRow, FigureRow, Generation, Result
 
 T = TypeVar("T")
 
 
 class Results(Base):
     def put_results(self, run_id: str, results: Sequence[Result], generations: Sequence[Generation] = ()) -> None:
-        """Store values, and the texts that they were read from, in one transaction."""
+        """Store values, and the texts that they were read from, in one transaction. Figures of other values go."""
+        figure = schema.figure
         with self._write() as connection:
+            connection.execute(sa.delete(figure).where(figure.c.run == run_id))
             put(connection, schema.result, [fields(result, run=run_id) for result in results])
             put(connection, schema.generation, [fields(text, run=run_id) for text in generations])
 
-    def results(self, run_id: str) -> list[Result]:
-        """A run's values, by split, metric and sample."""
-        return self._of(Result, schema.result, run_id)
+    def results(self, run_id: str, split: str | None = None) -> list[Result]:
+        """A run's values, or those of a split, by split, metric and sample."""
+        return self._of(Result, schema.result, run_id, split)
 
     def generations(self, run_id: str) -> list[Generation]:
         """A run's texts, by split and sample."""
@@ -80,7 +83,36 @@ class Results(Base):
             rows = connection.execute(query.order_by(table.name, table.reference)).mappings().all()
         return [record(AggregateRow, {**row, "reference": row["reference"] or None}) for row in rows]
 
-    def _of(self, kind: type[T], table: sa.Table, run_id: str) -> list[T]:
-        query = sa.select(table).where(table.c.run == run_id).order_by(*table.primary_key)
+    def every_aggregate(self) -> dict[str, list[AggregateRow]]:
+        """The numbers of all runs, as `aggregates` has them, by run."""
+        table = schema.aggregate
+        found: dict[str, list[AggregateRow]] = {}
         with self._read() as connection:
-            return [record(kind, row) for row in connection.execute(query).mappings()]
+            for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings():
+                number = record(AggregateRow, {**row, "reference": row["reference"] or None})
+                found.setdefault(row["run"], []).append(number)
+        return found
+
+    def put_figures(self, run_id: str, figures: Sequence[FigureRow]) -> None:
+        """Keep figures of a complete run."""
+        with self._write() as connection:
+            put(connection, schema.figure, [fields(figure, run=run_id) for figure in figures])
+
+    def figures(self, runs: Iterable[str] | None = None) -> dict[str, list[FigureRow]]:
+        """The figures that are kept of some runs, or of all, by run."""
+        table = schema.figure
+        query = sa.select(table.c.run, *(table.c[name] for name in FigureRow.__dataclass_fields__))
+        found: dict[str, list[FigureRow]] = {}
+        with self._read() as connection:
+            for some in (None,) if runs is None else chunks(dict.fromkeys(runs)):
+                for run, *values in connection.execute(query if some is None else query.where(table.c.run.in_(some))):
+                    found.setdefault(run, []).append(FigureRow(*values))
+        return found
+
+    def _of(self, kind: type[T], table: sa.Table, run_id: str, split: str | None = None) -> list[T]:
+        names = (field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+        query = sa.select(*(table.c[name] for name in names)).where(table.c.run == run_id)
+        if split is not None:
+            query = query.where(table.c.split == split)
+        with self._read() as connection:  # all at once: half of the time that one after the other takes
+            return [kind(*row) for row in connection.execute(query.order_by(*table.primary_key)).all()]

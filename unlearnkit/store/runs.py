@@ -187,6 +187,7 @@ class Runs(Base):
                 sa.select(schema.checkpoint.c.file).where(schema.checkpoint.c.run == run_id)
             ).all()
             connection.execute(sa.delete(schema.run).where(RUN.id == run_id))
+            connection.execute(sa.delete(schema.figure).where(schema.figure.c.scores == run_id))
             self._remove_datasets(connection, set(run.datasets.values()))
             _remove_unused(connection, RUN.series, schema.block.c.series, run.series)
             _remove_unused(connection, RUN.model, schema.model.c.fingerprint, run.model)

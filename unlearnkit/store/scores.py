@@ -78,9 +78,11 @@ class Scores(Base):
 
     def scores(self, run_id: str) -> dict[str, ScoreRow]:
         """A run's scores by sample."""
-        query = sa.select(schema.score).where(schema.score.c.run == run_id)
+        columns = (schema.score.c[name] for name in ScoreRow.__dataclass_fields__)
+        query = sa.select(*columns).where(schema.score.c.run == run_id)
         with self._read() as connection:
-            return {row["sample"]: record(ScoreRow, row) for row in connection.execute(query).mappings()}
+            rows = [ScoreRow(*row) for row in connection.execute(query).all()]
+        return {row.sample: row for row in rows}
 
 
 def runs_of(series: str) -> sa.Select[tuple[str]]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from unlearnkit.data.samples import ids_apart
 from unlearnkit.data.sources import offline
 from unlearnkit.models import ModelSource, load_model, load_tokenizer
-from unlearnkit.runs.evaluate import EvalReport, figures_of, metrics_of, run_source, writer
+from unlearnkit.runs.evaluate import EvalReport, run_source, writer
+from unlearnkit.runs.figures import figures_of, metrics_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model
 from unlearnkit.store import new_id, records

@@ -12,7 +12,7 @@ from unlearnkit.report.charts.chart import COLOURS, SHAPES, Chart, Charts, chart
 if TYPE_CHECKING:
     from unlearnkit.report.collect import Evaluated
     from unlearnkit.report.subject import Subject
-    from unlearnkit.runs.evaluate import Figure
+    from unlearnkit.runs.figures import Figure
     from unlearnkit.store.records import AggregateRow
 
 PAIRS = (

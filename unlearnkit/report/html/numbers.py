@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unlearnkit.report.asserted import Clause
     from unlearnkit.report.collect import Evaluated, Third
     from unlearnkit.report.subject import Subject
-    from unlearnkit.runs.evaluate import Figure
+    from unlearnkit.runs.figures import Figure
     from unlearnkit.store.records import AggregateRow
 
 SIDE_BY_SIDE = 4

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from unlearnkit.data.samples import DataSpec, SampleSet
 from unlearnkit.errors import BadInput, UnlearnkitError
-from unlearnkit.runs.evaluate import EvalReport, combine, figures_of, lacking, metrics_of, reference_for
+from unlearnkit.runs.evaluate import EvalReport, combine, lacking, reference_for
+from unlearnkit.runs.figures import figures_of, metrics_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.imported import lm_eval, openunlearning, tofu
 from unlearnkit.runs.imported.files import Document, Malformed, read
