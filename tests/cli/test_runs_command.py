@@ -30,6 +30,8 @@ def test_list_is_newest_first_and_can_be_narrowed(cli: Cli, made: dict[str, Any]
     assert listed() == [unlearned, scored]
     assert listed("--kind", "score") == [scored]
     assert listed("--limit", 1) == [unlearned]
+    assert listed("--where", "mrd.draws=2") == listed("--where", "kind=score") == [scored]
+    assert listed("--where", "kind=score or sampler=uniform", "--limit", 1) == [unlearned]
     assert cli("runs", "list", "--format", "csv").out.splitlines()[0].startswith("run,kind,method,sampler,state")
     table = cli("runs", "list").out
     assert [word for word in (scored, unlearned, "graddiff, uniform", "complete") if word not in table] == []

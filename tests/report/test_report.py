@@ -240,6 +240,30 @@ def test_many_evaluations_stand_in_several_tables(report: Callable[..., Answer],
     assert all(f"#{i}" in shown for i in (1, 2, 3))
 
 
+def test_a_report_of_all_shows_what_was_asked_for_last(
+    report: Callable[..., Answer], lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("unlearnkit.report.collect.SHOWN", 2)
+    shown = report()
+    assert [name for name, run in lab.evaluated.items() if run in shown.out] == ["uniform", "mrd"]
+    assert "1 more evaluation: name runs, choose some by --where, or --format json" in shown.err
+    everything = {run["run"] for run in report("--format", "json").json["runs"]}
+    assert everything == set(lab.evaluated.values())
+    named = report(*lab.evaluated.values())
+    assert all(run in named.out for run in lab.evaluated.values()) and "more evaluation" not in named.err
+
+
+def test_a_condition_chooses_what_is_reported(report: Callable[..., Answer], lab: Lab):
+    found = report("--where", "sampler=mrd and kind=unlearn", "--format", "json").json
+    assert [run["run"] for run in found["runs"]] == [lab.evaluated["mrd"]]
+    nothing = report("--where", "sampler=none", "--format", "json")
+    assert (nothing.code, nothing.error["code"]) == (3, "run")
+    both = report(lab.unlearned["mrd"], "--where", "kind=eval", "--format", "json")
+    assert (both.code, both.error["code"]) == (2, "usage")
+    slip = report("--where", "sampller=mrd", "--format", "json")
+    assert (slip.code, slip.error["hint"]) == (2, 'did you mean "sampler"?')
+
+
 def test_an_empty_store_has_nothing_to_report(cli: Cli):
     Store.open("empty.db").close()
     shown = cli("report", "--store", "empty.db")

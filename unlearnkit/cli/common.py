@@ -221,6 +221,12 @@ dry_run_option = click.option(
     help="Say what would be done, what the store has of it and what it would take; do nothing and write nothing.",
 )  # fmt: skip
 
+where_option = click.option(
+    "--where", metavar="CONDITION", type=ANY_TEXT,
+    help="Only runs for which it holds: fields, options and numbers with = != < <= > >= ~, joined by and, or, not and "
+    "brackets; docs/where.md has them all.",
+)  # fmt: skip
+
 inexact_option = click.option("--inexact", is_flag=True, help="Go on even where the bits cannot be the same.")
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import follow_up, make_command
+from unlearnkit.cli.common import follow_up, make_command, where_option
 from unlearnkit.cli.output import Output
+from unlearnkit.errors import BadInput, NotFound
+from unlearnkit.text import counted
 
 if TYPE_CHECKING:
     from unlearnkit.report.asserted import Clause
@@ -26,11 +28,13 @@ FILE = click.Path(path_type=Path)
 unlearnkit report
 unlearnkit report @last
 unlearnkit report 01JZ7Q 01JZ7R --format markdown
+unlearnkit report --where 'algorithm=npo and tag=paper'
 unlearnkit report @last --assert 'forget_quality>0.05 and model_utility>0.6'
 unlearnkit report --html report.html --png charts
 """,
 )
 @click.argument("runs", nargs=-1, metavar="[RUN…]")
+@where_option
 @click.option(
     "--assert", "wanted", metavar="CONDITIONS",
     help="What must hold of the named runs' evaluations, or else of the last one, references aside: "
@@ -48,27 +52,31 @@ unlearnkit report --html report.html --png charts
 @click.option("--text", is_flag=True, help="Show samples' texts on the page, where the store holds them.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 def command(
-    place: Workplace, screen: Output, runs: tuple[str, ...], wanted: str | None,
+    place: Workplace, screen: Output, runs: tuple[str, ...], where: str | None, wanted: str | None,
     html: Path | None, png: Path | None, svg: Path | None, text: bool, force: bool,
 ) -> int:  # fmt: skip
     """Evaluations side by side, difficulty, and results by easy, middle and hard third. From the store alone.
 
-    RUN may be a training run (its evaluations and its model's scores are shown), an evaluation or a score run. Beside
-    each number stands what a model that never saw the forget set gets, where one was named as --reference.
+    RUN may be a training run (its evaluations and its model's scores are shown), an evaluation or a score run. Where
+    none is named, tables show what was asked for last, the other forms all. Beside each number stands what a model that
+    never saw the forget set gets, where one was named as --reference.
     """
     from unlearnkit.report.asserted import asked_for, asserted
-    from unlearnkit.report.collect import collect
+    from unlearnkit.report.collect import SHOWN, collect
     from unlearnkit.report.html import Wanted, write
     from unlearnkit.runs.conditions import parse_all
 
     files = Wanted(html, png, svg, text=text, force=force)
     files.check()
+    if runs and where is not None:
+        raise BadInput("RUN names runs, and so does --where", hint="one of the two", code="usage")
     conditions = [] if wanted is None else parse_all("--assert", wanted)
-    found = collect(place, runs)
+    named = runs or _meant(place, where)
+    found = collect(place, named, newest=SHOWN if screen.tables and not (runs or files.any) else None)
     clauses = []
     if conditions:
-        clauses = asserted(found.evaluated if runs else asked_for(found), conditions, newest=not runs)
-    written = write(place, found, runs, files, clauses) if files.any else []
+        clauses = asserted(found.evaluated if named else asked_for(found), conditions, newest=not named)
+    written = write(place, found, named, files, clauses) if files.any else []
     if screen.tables:
         if not written:
             show_report(place, screen, found)
@@ -83,6 +91,17 @@ def command(
         value = f"undefined ({clause.reason})" if clause.value is None else f"{clause.value:.4g}"
         screen.say(f"missed: {clause.condition}: {value} ({clause.label}, run {clause.run})")
     return MISSED if missed else 0
+
+
+def _meant(place: Workplace, where: str | None) -> list[str]:
+    """The runs of a condition; none where there is no condition."""
+    from unlearnkit.runs.where import select
+
+    if where is None:
+        return []
+    if meant := [run.id for run in select(place, where)]:
+        return meant
+    raise NotFound(f"--where {where}: there is no such run", hint="unlearnkit runs list", code="run")
 
 
 MISSED = 4
@@ -111,6 +130,8 @@ def show_report(place: Workplace, screen: Output, found: Findings) -> None:
         tables.append(curves_table(place.reading(), list(trained.values())))
     for table in tables:
         screen.console().print(table)
+    if found.more:
+        screen.say(f"{counted(found.more, 'more evaluation')}: name runs, choose some by --where, or --format json")
     if not tables:
         screen.say("nothing to report: no complete scores or evaluations")
         screen.next(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import make_command
+from unlearnkit.cli.common import make_command, where_option
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import ANY_TEXT, WHOLE
 from unlearnkit.cli.trained import show_curve
@@ -25,15 +25,25 @@ def command() -> None:
     """List, show, compare, tag or remove runs."""
 
 
-@make_command("list", examples="unlearnkit runs list --kind unlearn --format csv")
+@make_command(
+    "list",
+    examples="""
+unlearnkit runs list --kind unlearn --format csv
+unlearnkit runs list --where 'npo.beta<0.2 and forget_quality>0.05'
+unlearnkit runs list --where 'tag=paper or created>=2026-11 and not state=complete'
+""",
+)
 @click.option("--kind", type=click.Choice(["score", "unlearn", "finetune", "eval", "attack"]), help="Only this kind.")
 @click.option("--limit", type=WHOLE, help="Only the newest so many.")
-def list_runs(place: Workplace, screen: Output, kind: str | None, limit: int | None) -> None:
+@where_option
+def list_runs(place: Workplace, screen: Output, kind: str | None, limit: int | None, where: str | None) -> None:
     """All runs, newest first."""
     from unlearnkit.runs.about import about
+    from unlearnkit.runs.where import select
 
     store = place.reading()
-    runs = store.runs(kind=kind, limit=limit)
+    runs = store.runs() if where is None else select(place, where)
+    runs = [run for run in runs if kind in (None, run.kind)][:limit]
     names = about(store, runs)
     if screen.tables:
         from unlearnkit.report.listing import runs_table
