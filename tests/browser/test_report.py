@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 DRAWN = "() => !document.querySelector('[data-chart]:not([data-drawn])')"
 

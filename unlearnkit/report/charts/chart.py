@@ -48,8 +48,8 @@ class Charts:
 
 
 def chart(name: str, title: str, about: str, *layers: alt.Chart, height: int = HEIGHT) -> Chart:
-    """Layers as one chart, checked against Vega-Lite's schema. What it says itself is of `title` alone."""
-    spec = alt.layer(*layers).properties(height=height).to_dict()
+    """Layers as one chart, checked against Vega-Lite's schema; those without data are left out."""
+    spec = alt.layer(*(layer for layer in layers if layer.data["values"])).properties(height=height).to_dict()
     spec.pop("config")
     return Chart(slug(name), title, about, spec)
 

@@ -63,9 +63,4 @@
     }
   };
   for (const place of document.querySelectorAll("[data-chart]")) draw(place);
-
-  // ------------------------------------------------------------------------------------------------------------ print
-  addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
-  });
 })();
