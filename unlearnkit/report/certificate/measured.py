@@ -13,7 +13,7 @@ from unlearnkit.errors import NotFound
 from unlearnkit.report.certificate.facts import training_nll
 from unlearnkit.report.collect import Evaluated, Findings, collect
 from unlearnkit.runs.attacked import attacked
-from unlearnkit.runs.evaluate import suite_of
+from unlearnkit.runs.figures import suite_of
 from unlearnkit.runs.scored import choose_scored
 
 if TYPE_CHECKING:
