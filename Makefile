@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: help demo test test-slow test-browser real test-real lint types docs docs-check walkthrough bench matrix release-check clean
+.PHONY: help demo test test-slow test-browser real test-real lint types docs docs-check walkthrough tutorial bench matrix release-check clean
 
 # Models of tests are so small that a second thread costs more than it brings, above all on a busy machine.
 test test-slow test-browser: export OMP_NUM_THREADS = 1
@@ -54,6 +54,9 @@ docs-check: .venv/documented ## the same, but fail where a page is stale
 
 walkthrough: .venv/installed ## write docs/walkthrough.md again (half an hour on two cores)
 	$(BIN)/python docs/walkthrough.py
+
+tutorial: .venv/tested ## run docs/tutorial.ipynb again and keep what it shows (a minute)
+	$(BIN)/python docs/gen/tutorial.py
 
 bench: real ## what scoring, training and evaluating cost on the real model (an hour; leave the machine alone)
 	$(BIN)/python benchmarks/score.py
