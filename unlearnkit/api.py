@@ -168,7 +168,7 @@ def report_html(
     path: str | Path, runs: Sequence[str] = (), *, text: bool = False, force: bool = False,
     store: str | Path | None = None,
 ) -> Path:  # fmt: skip
-    """What the store says of some runs, or of all, as one HTML file; see `unlearnkit.report.html`.
+    """What the store says of some runs, or of the newest, as one HTML file; see `unlearnkit.report.html`.
 
     Args:
         text: show samples' texts, where the store holds them.
@@ -178,12 +178,12 @@ def report_html(
         BadInput: code `exists`; NotFound, BadInput: a reference that means no run, or several.
     """
     from unlearnkit.report.collect import collect
-    from unlearnkit.report.html import Wanted, write
+    from unlearnkit.report.html import NEWEST, Wanted, write
 
     wanted = Wanted(html=Path(path), text=text, force=force)
     wanted.check()
     with _workplace(store, SILENT) as place:
-        (written,) = write(place, collect(place, runs), runs, wanted)
+        (written,) = write(place, collect(place, runs, newest=None if runs else NEWEST), runs, wanted)
     return written
 
 

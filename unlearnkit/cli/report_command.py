@@ -63,7 +63,7 @@ def command(
     """
     from unlearnkit.report.asserted import asked_for, asserted
     from unlearnkit.report.collect import SHOWN, collect
-    from unlearnkit.report.html import Wanted, write
+    from unlearnkit.report.html import NEWEST, Wanted, write
     from unlearnkit.runs.conditions import parse_all
 
     files = Wanted(html, png, svg, text=text, force=force)
@@ -72,7 +72,8 @@ def command(
         raise BadInput("RUN names runs, and so does --where", hint="one of the two", code="usage")
     conditions = [] if wanted is None else parse_all("--assert", wanted)
     named = runs or _meant(place, where)
-    found = collect(place, named, newest=SHOWN if screen.tables and not (runs or files.any) else None)
+    newest = None if named or not screen.tables else NEWEST if files.any else SHOWN
+    found = collect(place, named, newest=newest)
     clauses = []
     if conditions:
         clauses = asserted(found.evaluated if named else asked_for(found), conditions, newest=not named)

@@ -180,3 +180,13 @@ def test_a_bad_place_is_told_before_the_store_is_read(cli: Cli):
         found = cli("report", "--store", "none.db", option, place, "--format", "json")
         assert (found.code, found.error["code"]) == (1, "write"), option
         assert re.search(r"cannot write into file(/charts)?: \S*file is a file", found.error["message"]), option
+
+
+def test_a_page_of_all_is_about_the_newest(filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("unlearnkit.report.html.NEWEST", 1)
+    page = parse(unlearnkit.report_html(tmp_path / "newest.html", store=filled.path).read_text("utf-8"))
+    assert "Left out: 3 older evaluations" in page.one("section", id="about").text
+    heads = table(page, "Every number of")[0]
+    assert [head.split("\n")[1] for head in heads[2:4]] == ["npo, mrd </script><scri…", "alone"]  # and its reference
+    named = unlearnkit.report_html(tmp_path / "named.html", list(filled.runs.values()), store=filled.path)
+    assert "Left out" not in named.read_text("utf-8").partition("<body>")[2].partition("<script")[0]

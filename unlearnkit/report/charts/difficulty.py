@@ -117,8 +117,8 @@ def _truth(about: Subject) -> tuple[list[Chart], list[str]]:
     from unlearnkit.runs.analyze import difficulty as analyze
 
     store = about.place.reading()
-    probed = [run.id for run in about.trained if run.kind == "unlearn" and run.state == "complete"]
-    probed = [run for run in probed if store.probes(run)][-MOST:]
+    newest = [run.id for run in about.trained if run.kind == "unlearn" and run.state == "complete"][-MOST:]
+    probed = [run for run in newest if store.probes(run)]
     if not probed:
         return [], ["Difficulty against updates to forget is not drawn: no run was probed (unlearn --probe-every 5)."]
     try:

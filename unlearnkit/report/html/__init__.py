@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
 
 
+NEWEST = 24
+"""Runs of each kind that a page is about where none is named: one that scrolls for hours is not read."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Where a report goes: a page, folders of charts; None for what is not wanted. `text` shows samples' texts on the

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.report.collect import label_of
+from unlearnkit.runs.evaluate import is_imported
 from unlearnkit.text import counted
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def _card(about: Subject, run: Run) -> Card:
     state = run.status if run.exact else f"{run.status}, not bit-exact"
     fault = f"{run.error_code}: {run.error}" if run.error_code else ""
     facts, more = [*_on(about, run), *_how(run)], [*_options(run), *_machine(run), *_prints(run)]
-    return Card(run.id, about.marks[run.id], DID[run.kind], _title(about, run), state, fault, facts, more)
+    did = "imported" if is_imported(run) else DID[run.kind]
+    return Card(run.id, about.marks[run.id], did, _title(about, run), state, fault, facts, more)
 
 
 def _title(about: Subject, run: Run) -> str:

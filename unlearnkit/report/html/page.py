@@ -73,7 +73,7 @@ def page(about: Subject, drawn: Mapping[str, Charts], clauses: Sequence[Clause] 
         policy=_policy(script, style),
         style=Markup(style), script=Markup(script),  # noqa: S704 - the package's own files and Vega, nothing of a store's
         title=TITLE, lead=LEAD, sections=SECTIONS, version=__version__, store=about.place.reading().uuid,
-        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), counts=_counts(about),
+        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), counts=_counts(about), more=about.found.more,
         verdict=numbers.verdict(about, clauses), asserted=len(clauses), missed=sum(not c.met for c in clauses),
         cards=cards(about), charts=drawn, thirds=numbers.thirds(about), numbers=numbers.numbers(about),
         attacks=numbers.attacks(about), samples=samples(about, text=text), commands=commands(about),
