@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 
+from unlearnkit.contracts import API_VERSION
 from unlearnkit.errors import BadInput, NotFound
 from unlearnkit.testing.package import Result, check
 
@@ -107,7 +108,7 @@ def test_each_name_is_run_through_the_contract_of_its_kind(write: Write):
         ("import os; os.kill(os.getpid(), 9)", "its process died of signal 9"),
         ("import nowhere", "No module named 'nowhere'"),
         ("raise SystemExit(0)", "SystemExit: 0"),
-        ('unlearnkit_api = "2.0"', "written for API 2.0, this is 1.0"),
+        ('unlearnkit_api = "2.0"', f"written for API 2.0, this is {API_VERSION}"),
         (f"{HOOK}def register_metrics(): return {{}}", "it offers nothing"),
     ],
 )

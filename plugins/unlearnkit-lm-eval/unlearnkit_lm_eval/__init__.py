@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from unlearnkit.hookspecs import hookimpl
 
+unlearnkit_api = "1.0"
+
 
 @hookimpl
 def register_metrics() -> dict[str, str]:

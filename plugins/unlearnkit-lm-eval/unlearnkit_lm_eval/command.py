@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import follow_up, make_command
-from unlearnkit.cli.eval_command import show_evaluation
-from unlearnkit.cli.params import WHOLE, Number, Several
+from unlearnkit.extend.commands import WHOLE, Number, Several, follow_up, make_command, show_evaluation
 
 if TYPE_CHECKING:
-    from unlearnkit.cli.output import Output
-    from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.extend.commands import Output
+    from unlearnkit.extend.evaluations import Workplace
 
 
 @make_command(

@@ -8,19 +8,27 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from unlearnkit.data.samples import ids_apart
-from unlearnkit.data.sources import offline
-from unlearnkit.models import ModelSource, load_model, load_tokenizer
-from unlearnkit.runs.evaluate import EvalReport, run_source, writer
-from unlearnkit.runs.figures import figures_of, metrics_of
-from unlearnkit.runs.identity import digest
-from unlearnkit.runs.inputs import find_model
-from unlearnkit.store import new_id, records
-from unlearnkit.suites import Split, Suite, Use
+from unlearnkit.extend.evaluations import (
+    EvalReport,
+    Split,
+    Suite,
+    Use,
+    digest,
+    figures_of,
+    find_model,
+    ids_apart,
+    metrics_of,
+    new_id,
+    offline,
+    records,
+    run_source,
+    writer,
+)
+from unlearnkit.extend.models import ModelSource, load_model, load_tokenizer
 from unlearnkit_lm_eval.tasks import Asked, Document, Harness, Task, plain
 
 if TYPE_CHECKING:
-    from unlearnkit.runs.workplace import Workplace
+    from unlearnkit.extend.evaluations import Workplace
 
 
 def lm_eval(place: Workplace, *, model: str, asked: Asked, batch_size: int = 8) -> EvalReport:

@@ -8,6 +8,8 @@ from typing import Any
 
 from unlearnkit.hookspecs import hookimpl
 
+unlearnkit_api = "1.0"
+
 
 @hookimpl
 def register_adapters() -> dict[str, str]:

@@ -13,11 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import NotFound, UnlearnkitError
-from unlearnkit.models import ModelSource, load_model, load_tokenizer, resolve, save_model
-from unlearnkit.models.fingerprint import file_digest, tokenizer_files
-from unlearnkit.models.jsonfile import read_object
-from unlearnkit.models.load import LOCAL_ONLY, first_line, quiet
-from unlearnkit.models.weights import read_header
+from unlearnkit.extend.models import (
+    LOCAL_ONLY,
+    ModelSource,
+    file_digest,
+    first_line,
+    load_model,
+    load_tokenizer,
+    quiet,
+    read_header,
+    read_object,
+    resolve,
+    save_model,
+    tokenizer_files,
+)
 from unlearnkit_lora.adapter import RECORD, additions, folded
 
 if TYPE_CHECKING:
