@@ -23,11 +23,8 @@ def page(document: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if type(value) is str else value,
     )
-    environment.filters |= {
-        "figure": figure,
-        "significant": significant,
-        "reason": lambda word: REASONS.get(word, word),
-    }
+    words: dict[str, Any] = {"figure": figure, "significant": significant, "reason": _reason}
+    environment.filters.update(words)
     return environment.get_template("page.html").render(c=document)
 
 
