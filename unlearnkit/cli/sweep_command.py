@@ -93,13 +93,14 @@ def command(
         axes=Axes(plugin, sampler, lr or [None], seed, options, wrappers, sampler_options, wrapper_options),
         **data,
         schedule=schedule,
+        dry_run=place.dry,
         adapter_options=key_values("-a", adapter_option),
         **arguments,
     )
     if not screen.tables:
         screen.data(found.json(), [outcome.json() for outcome in found.outcomes])
         return
-    from unlearnkit.report.sweep import dry_sheet, sweep_sheets
+    from unlearnkit.report.sweep import dry_sheets, sweep_sheets
 
-    for sheet in [dry_sheet(found)] if place.dry else sweep_sheets(found):
+    for sheet in dry_sheets(found) if place.dry else sweep_sheets(found):
         screen.console().print(sheet)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from unlearnkit.report.sheet import Sheet, fixed, label, number, text
-from unlearnkit.runs.dry import Forecast, Stage
-from unlearnkit.runs.dry.plan import gib
+from unlearnkit.runs.dry import Forecast, Stage, Total
+from unlearnkit.runs.dry.plan import gib, whole_time
 
 BOUNDS = {"exact": "", "least": "≥ ", "most": "≤ "}
 
@@ -18,7 +18,7 @@ def dry_sheets(found: Forecast) -> Iterator[Sheet]:
     yield _data(found)
     yield _options(found)
     if found.stages:
-        yield _stages(found)
+        yield _stages(found.stages)
     yield _costs(found)
 
 
@@ -54,11 +54,17 @@ def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _stages(found: Forecast) -> Sheet:
+def total_sheets(found: Total) -> Iterator[Sheet]:
+    """What the runs of a sweep take that are left."""
+    yield _stages(found.stages)
+    yield _costs(found)
+
+
+def _stages(stages: Sequence[Stage]) -> Sheet:
     note = "from the store, and what is left; a pass is over a batch, and some are gone back through for a gradient"
     heads = (number(name) for name in ("in store", "left", "passes", "back", "tokens", "time"))
     sheet = Sheet("work", text("what"), *heads, note=note)
-    for stage in found.stages:
+    for stage in stages:
         mark = BOUNDS[stage.bound]
         counts = (f"{mark}{n:,}" if n else "0" for n in (stage.forward, stage.backward, stage.tokens))
         sheet.add(stage.name, f"{stage.have:,}/{stage.of:,}", f"{stage.left:,}", *counts, _time(stage))
@@ -69,10 +75,10 @@ def _time(stage: Stage) -> str:
     return "–" if stage.seconds is None else between(stage.seconds.low, stage.seconds.high)
 
 
-def _costs(found: Forecast) -> Sheet:
+def _costs(found: Forecast | Total) -> Sheet:
     sheet = Sheet("what it takes", fixed(""), text(""))
-    if found.seconds is not None and found.stages:
-        sheet.add("time", between(*found.seconds))
+    if found.stages and (took := whole_time(found.stages)) is not None:
+        sheet.add("time", between(*took))
     for stage in found.stages:
         if stage.seconds is not None and stage.forward:
             sheet.add(f"  {stage.name}", f"by {stage.seconds.basis}")
@@ -92,7 +98,8 @@ def _parts(parts: Any) -> str:
 
 def between(low: float, high: float) -> str:
     """Two bounds of a time in words."""
-    return f"{duration(low)} … {duration(high)}"
+    one, other = duration(low), duration(high)
+    return one if one == other else f"{one} … {other}"
 
 
 def duration(seconds: float) -> str:

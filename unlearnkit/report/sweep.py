@@ -7,6 +7,7 @@ from itertools import groupby
 
 from rich.table import Column
 
+from unlearnkit.report.dry import total_sheets
 from unlearnkit.report.sheet import Sheet, figure, fixed, label, number, text
 from unlearnkit.runs.sweep import Averaged, Mean, SweepReport
 
@@ -49,12 +50,12 @@ def _means(title: str, rows: Sequence[tuple[int, Averaged]], names: Sequence[str
     return sheet
 
 
-def dry_sheet(found: SweepReport) -> Sheet:
-    """What the store has of each run."""
+def dry_sheets(found: SweepReport) -> list[Sheet]:
+    """What the store has of each run, and what the others take."""
     sheet = Sheet("", label("combination"), number("seed"), fixed("state"), fixed("run"))
     for outcome in found.outcomes:
         sheet.add(outcome.choice.label, str(outcome.seed), outcome.state, outcome.run or "–")
-    return sheet
+    return [sheet] if found.plan is None else [sheet, *total_sheets(found.plan)]
 
 
 def _head(name: str) -> Column:

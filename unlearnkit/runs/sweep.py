@@ -17,7 +17,9 @@ from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import Interrupted, UnlearnkitError
 from unlearnkit.progress import SILENT
 from unlearnkit.runs.axes import Axes, Choice
+from unlearnkit.runs.dry import Total, sweeping
 from unlearnkit.runs.evaluate import checked_suite, evaluate, of_suite
+from unlearnkit.runs.evaluate import prepared as evaluate_prepared
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.unlearn import prepared, unlearn
 from unlearnkit.runs.workplace import Workplace
@@ -84,9 +86,10 @@ def _json(choice: Choice, lr: float) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SweepReport:
-    """Every run's outcome, combination by combination."""
+    """Every run's outcome, combination by combination; of a dry run also what those that are left take."""
 
     outcomes: Sequence[Outcome]
+    plan: Total | None = None
 
     @property
     def averages(self) -> list[Averaged]:
@@ -104,7 +107,11 @@ class SweepReport:
 
     def json(self) -> dict[str, Any]:
         """The sweep as data."""
-        return {"combinations": [a.json() for a in self.averages], "runs": [o.json() for o in self.outcomes]}
+        return {
+            "combinations": [a.json() for a in self.averages],
+            "runs": [o.json() for o in self.outcomes],
+            "plan": None if self.plan is None else self.plan.json(),
+        }
 
 
 def sweep(
@@ -140,8 +147,8 @@ def sweep(
     own = {"forget": forget} if retain is None else {"forget": forget, "retain": retain}
     data = {**of_suite(place, suite_name, own), **(eval_data or {})}
     checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens)
-    reading = {"reference": reference, "template": template, "system_prompt": system_prompt}
-    measured = {"suite_name": suite_name, "max_new_tokens": max_new_tokens}
+    reading: dict[str, Any] = {"reference": reference, "template": template, "system_prompt": system_prompt}
+    measured: dict[str, Any] = {"suite_name": suite_name, "max_new_tokens": max_new_tokens}
     on_the_way = {} if eval_every is None else {"eval_every": eval_every, "eval_data": eval_data, **measured}
     shared = {"model": model, "forget": forget, "retain": retain, **reading, **on_the_way, **asked}
     jobs = [
@@ -156,7 +163,11 @@ def sweep(
     told = f"{len(jobs)} runs: {held} in the store, {todo} to do"
     place.progress.say(f"{told}{f', {lost} diverged' if lost else ''}{_time(place, lacking, before)}")
     if dry_run:
-        return SweepReport(before)
+        with _silent(place):
+            left = [job for job, o in zip(jobs, before, strict=True) if o.state not in ("complete", "diverged")]
+            runs = [prepared(place, **job.asked) for job in left]
+            plan = sweeping(place, runs, evaluate_prepared(place, model=model, data=data, **measured, **reading))
+        return SweepReport(before, plan)
     outcomes: list[Outcome] = []
     for number, job in enumerate(jobs, 1):
         place.progress.say(f"run {number} of {len(jobs)}: {job.choice.label}, seed {job.seed}")

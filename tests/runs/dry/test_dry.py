@@ -16,7 +16,9 @@ from unlearnkit import losses
 from unlearnkit.algorithms.npo import NPO
 from unlearnkit.evaluating.texts import Reader
 from unlearnkit.runs import evaluate, score, unlearn
+from unlearnkit.runs.axes import Axes
 from unlearnkit.runs.dry import Forecast, evaluating, scoring, unlearning
+from unlearnkit.runs.sweep import sweep
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.scoring.bench import ModelBench
@@ -249,6 +251,26 @@ def test_a_reference_that_is_a_model_is_planned_too(place, model, forget, tmp_pa
     with dry(place) as looking:
         found = evaluating(looking, evaluate.prepared(looking, **asked))
     assert [(one.name, one.left) for one in found.stages] == [("evaluation of the reference", 8), ("evaluation", 8)]
+
+
+@pytest.mark.slow
+def test_a_sweep_takes_what_its_runs_take_and_what_they_share_once(place, model, forget, retain, counted: Counter[str]):
+    asked = {
+        "axes": Axes(("npo", "ga"), seeds=(0, 1)), "model": model, "forget": forget, "retain": retain,
+        "schedule": Schedule(max_steps=2, batch_size=3), "max_new_tokens": 2,
+    }  # fmt: skip
+    with dry(place) as looking:
+        plan = sweep(looking, **asked, dry_run=True).plan
+    counted.clear()
+    found = sweep(place, **asked)
+    left = {one.name: one.left for one in plan.stages}
+    assert left == {"anchors (forget)": 8, "steps": 8, "evaluations": 4 * 20} and plan.runs == 4
+    assert left["steps"] == sum(outcome.steps for outcome in found.outcomes)
+    assert left["anchors (forget)"] == counted["anchors"]
+    (steps,) = [one for one in plan.stages if one.name == "steps"]
+    assert steps.forward == counted["step passes"]
+    with dry(place) as looking:
+        assert sweep(looking, **asked, dry_run=True).plan is None
 
 
 # ---------------------------------------------------------------------------------------------------- what is said

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from unlearnkit.store.records import Run
 
 
+FEW = 30
+"""Samples below which a bootstrap interval is rough itself."""
+
+
 def absent(place: Workplace, run: Run, body: Mapping[str, Any]) -> list[dict[str, str]]:
     """All that was not done or has no value: what, and why that matters or how it came."""
     return [
@@ -113,8 +117,9 @@ def limits(body: Mapping[str, Any]) -> list[str]:
             "a high one too."
         )
     if any(row["after"]["low"] is not None for row in body["metrics"]):
+        few = f" With {forget['n']} samples they are rough themselves." if forget["n"] < FEW else ""
         said.append(
-            "Intervals are 95 % bootstrap intervals over the samples; they say nothing of another training run."
+            f"Intervals are 95 % bootstrap intervals over the samples; they say nothing of another training run.{few}"
         )
     said.append(
         "A name under this page is not a signature: nothing shows who typed it. The digest shows a later change only "

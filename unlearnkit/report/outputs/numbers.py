@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 
 from unlearnkit.report.outputs.base import Output, Part
+from unlearnkit.report.outputs.plans import Total
 
 Direction = Literal["higher", "lower", "none"]
 
@@ -158,6 +159,8 @@ class Sweep(Output):
     """means over seeds"""
     runs: list[Swept]
     """every run"""
+    plan: Total | None
+    """with `--dry-run`, what the runs that are left take; else `null`"""
 
 
 class Meant(Part):

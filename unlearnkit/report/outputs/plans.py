@@ -127,6 +127,21 @@ class PlannedDisk(Part):
     """where they go"""
 
 
+class Total(Part):
+    """What some runs take together."""
+
+    runs: int
+    """how many"""
+    stages: list[Stage]
+    """of all of them; what they share once"""
+    seconds: Bounds | None
+    """of all stages"""
+    memory: PlannedMemory
+    """of the largest"""
+    disk: PlannedDisk
+    """when all have ended"""
+
+
 class Plan(Output):
     """With `--dry-run`. Rows are the stages."""
 

@@ -4,6 +4,7 @@ The commands' own planning says what is to be done; here it is counted and price
 """
 
 from unlearnkit.runs.dry.plan import Disk, Forecast, Memory, Option, Seconds, Stage
+from unlearnkit.runs.dry.sweeping import Total, sweeping
 from unlearnkit.runs.dry.use import evaluating, finetuning, scoring, unlearning
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "Option",
     "Seconds",
     "Stage",
+    "Total",
     "evaluating",
     "finetuning",
     "scoring",
+    "sweeping",
     "unlearning",
 ]

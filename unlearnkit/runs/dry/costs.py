@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +47,14 @@ class Size:
     layers: int
     vocab: int
 
-    @classmethod
-    def of(cls, source: ModelSource) -> Size:
-        from unlearnkit.losses import decoder_blocks
-        from unlearnkit.models import skeleton
 
-        return cls(source.parameters, source.width, len(decoder_blocks(skeleton(source))), source.vocab)
+@cache
+def size_of(source: ModelSource) -> Size:
+    """A model's size, from its files."""
+    from unlearnkit.losses import decoder_blocks
+    from unlearnkit.models import skeleton
+
+    return Size(source.parameters, source.width, len(decoder_blocks(skeleton(source))), source.vocab)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ class Seconds:
     high: float
     basis: str
 
+    def and_(self, other: Seconds) -> Seconds:
+        """One after the other."""
+        bases = dict.fromkeys([*self.basis.split("; "), other.basis])
+        return Seconds(self.low + other.low, self.high + other.high, "; ".join(bases))
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -63,7 +68,20 @@ class Stage:
         """Both together, under this one's name."""
         numbers = ("of", "have", "forward", "backward", "texts", "tokens")
         bound = self.bound if self.bound == other.bound else "most" if "most" in (self.bound, other.bound) else "least"
-        return replace(self, bound=bound, **{name: getattr(self, name) + getattr(other, name) for name in numbers})
+        took = None if self.seconds is None or other.seconds is None else self.seconds.and_(other.seconds)
+        added = {name: getattr(self, name) + getattr(other, name) for name in numbers}
+        return replace(self, bound=bound, seconds=took, **added)
+
+    def json(self) -> dict[str, Any]:
+        return {**asdict(self), "left": self.left}
+
+
+def whole_time(stages: Sequence[Stage]) -> tuple[float, float] | None:
+    """Bounds of all stages together, seconds; None where one has none."""
+    told = [stage.seconds for stage in stages if stage.left or stage.forward]
+    if any(one is None for one in told):
+        return None
+    return sum(one.low for one in told if one), sum(one.high for one in told if one)
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,9 @@ class Memory:
     def fits(self) -> bool | None:
         return None if self.free is None else self.total <= self.free
 
+    def json(self) -> dict[str, Any]:
+        return {**asdict(self), "total": self.total, "fits": self.fits}
+
 
 @dataclass(frozen=True)
 class Disk:
@@ -93,6 +114,9 @@ class Disk:
     @property
     def total(self) -> int:
         return sum(self.parts.values())
+
+    def json(self) -> dict[str, Any]:
+        return {**asdict(self), "total": self.total}
 
 
 @dataclass(frozen=True)
@@ -127,10 +151,7 @@ class Forecast:
     @property
     def seconds(self) -> tuple[float, float] | None:
         """Bounds of the whole; None where a part has none."""
-        told = [stage.seconds for stage in self.stages if stage.left or stage.forward]
-        if any(one is None for one in told):
-            return None
-        return sum(one.low for one in told if one), sum(one.high for one in told if one)
+        return whole_time(self.stages)
 
     @property
     def warnings(self) -> list[str]:
@@ -160,10 +181,10 @@ class Forecast:
             "template": self.template,
             "out": self.out,
             "options": [asdict(option) for option in self.options],
-            "stages": [{**asdict(stage), "left": stage.left} for stage in self.stages],
+            "stages": [stage.json() for stage in self.stages],
             "seconds": None if whole is None else {"low": whole[0], "high": whole[1]},
-            "memory": {**asdict(self.memory), "total": self.memory.total, "fits": self.memory.fits},
-            "disk": {**asdict(self.disk), "total": self.disk.total},
+            "memory": self.memory.json(),
+            "disk": self.disk.json(),
             "warnings": self.warnings,
         }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import NotFound
 from unlearnkit.runs.adapters import check_fit
-from unlearnkit.runs.dry.costs import Paces, Size, no_disk, reading_memory, training_disk, training_memory
+from unlearnkit.runs.dry.costs import Paces, Size, no_disk, reading_memory, size_of, training_disk, training_memory
 from unlearnkit.runs.dry.evaluations import eval_stage
 from unlearnkit.runs.dry.plan import Forecast, Option, Origin, Stage, Status
 from unlearnkit.runs.dry.scores import score_stage
@@ -35,7 +35,7 @@ def scoring(place: Workplace, made: score.Prepared, given: Collection[str] = ())
     """The plan of `score`. `given` are the names of the options that the user gave ("seed", "options.draws")."""
     store, task = store_of(place), made.task
     run = place.find("score", draft_of(place, task, made.asked).identity)
-    size = Size.of(task.inputs.model)
+    size = size_of(task.inputs.model)
     paces = Paces(place, store, task.inputs.model, size)
     status, stages = _status(run), []
     if status != "complete":
@@ -52,7 +52,7 @@ def evaluating(place: Workplace, made: evaluate.Prepared, given: Collection[str]
     """The plan of `eval`, with the evaluation of a reference that is not there yet."""
     store, task = store_of(place), made.task
     run = place.find("eval", identity_of(place, task, made.weights))
-    size = Size.of(made.source)
+    size = size_of(made.source)
     paces = Paces(place, store, made.source, size)
     status, stages = _status(run), []
     for name, one in (("evaluation of the reference", made.reference), ("evaluation", made)):
@@ -77,7 +77,7 @@ def unlearning(place: Workplace, made: unlearn.Prepared, given: Collection[str] 
     """
     store, run, folder, done, status = _stands(place, made)
     source, plan, stages = made.inputs.model, made.plan, []
-    size = Size.of(source)
+    size = size_of(source)
     paces = Paces(place, store, source, size)
     if status != "complete":
         stages = [
@@ -96,7 +96,7 @@ def unlearning(place: Workplace, made: unlearn.Prepared, given: Collection[str] 
 def finetuning(place: Workplace, made: finetune.Prepared, given: Collection[str] = ()) -> Forecast:
     """The plan of `finetune`; raises what `unlearning` does."""
     store, run, folder, done, status = _stands(place, made)
-    size, encoded = Size.of(made.inputs.model), {"forget": made.encoded}
+    size, encoded = size_of(made.inputs.model), {"forget": made.encoded}
     stages = []
     if status != "complete":
         stage = step_stage(made.plan, FineTuning(), encoded, done)
