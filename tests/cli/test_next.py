@@ -103,7 +103,7 @@ def test_an_interrupted_run_is_resumed_in_its_store(cli: Cli, monkeypatch: pytes
     def stop(*_: object, **__: object) -> None:
         raise Interrupted("stopped", hint="unlearnkit resume 01AB")
 
-    monkeypatch.setattr("unlearnkit.runs.score.score", stop)
+    monkeypatch.setattr("unlearnkit.runs.score.prepared", stop)
     words = ("score", "--model", "model", "--data", "forget.jsonl")
     assert cli(*words).err.endswith("hint: unlearnkit resume 01AB\n")
     found = cli(*words, "--store", "my store.db", "--format", "json")
