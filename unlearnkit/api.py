@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     from unlearnkit.runs.analyze.difficulty import DifficultyReport
     from unlearnkit.runs.analyze.samples import SamplesReport
     from unlearnkit.runs.attack import AttackReport
+    from unlearnkit.runs.diff import Diff
     from unlearnkit.runs.evaluate import EvalReport
     from unlearnkit.runs.imported import Imported
+    from unlearnkit.runs.rerun import Rerun
     from unlearnkit.runs.resume import Report
     from unlearnkit.runs.score import ScoreReport
     from unlearnkit.runs.split import SplitReport
     from unlearnkit.runs.sweep import SweepReport
     from unlearnkit.runs.training import TrainingReport
+    from unlearnkit.store.records import Run
 
 Data = str | Path | DataSpec
 
@@ -155,6 +158,30 @@ def compare(
 
     with _workplace(store, SILENT) as place:
         return use_case(place, one, other, metrics=metrics, scores=scores)
+
+
+def diff(one: str, other: str, *, everything: bool = False, store: str | Path | None = None) -> Diff:
+    """In what two runs differ; see `unlearnkit.runs.diff.diff`."""
+    from unlearnkit.runs.diff import diff as use_case
+
+    with _workplace(store, SILENT) as place:
+        return use_case(place, one, other, everything=everything)
+
+
+def rerun(run: str, *, store: str | Path | None = None, progress: Progress = SILENT) -> Rerun:
+    """Do a run again and say whether the same came out; see `unlearnkit.runs.rerun.rerun`."""
+    from unlearnkit.runs.rerun import rerun as use_case
+
+    with _workplace(store, progress) as place:
+        return use_case(place, run)
+
+
+def find_runs(where: str | None = None, *, store: str | Path | None = None) -> list[Run]:
+    """The runs for which a condition holds, or all, newest first; see `unlearnkit.runs.where`."""
+    from unlearnkit.runs.where import select
+
+    with _workplace(store, SILENT) as place:
+        return place.reading().runs() if where is None else select(place, where)
 
 
 def frame(what: str, *, runs: Sequence[str] | None = None, store: str | Path | None = None) -> pandas.DataFrame:

@@ -44,6 +44,8 @@ WORDS: dict[str, list[str]] = {
     "runs list": [],
     "runs show": ["{unlearned}"],
     "runs compare": ["{before}", "{evaluated}"],
+    "runs diff": ["{scored}", "{unlearned}", "--all"],
+    "runs rerun": ["{scored}"],
     "runs tag": ["{scored}", "a"],
     "runs note": ["{scored}", "b"],
     "runs rm": ["{evaluated}", "--yes"],

@@ -25,6 +25,7 @@ COMMANDS = {
     "runs list of some": ["runs", "list", "--where", "forget_quality>=0 or tag=x or data~forget"],
     "runs show": ["runs", "show", "{unlearned}"],
     "runs show of scores": ["runs", "show", "{scored}"],
+    "runs diff": ["runs", "diff", "{one}", "{other}", "--all"],
     "runs compare": ["runs", "compare", "{one}", "{other}"],
 }
 

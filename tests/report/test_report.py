@@ -37,6 +37,7 @@ COMMANDS = {
     "runs": ["runs", "list"],
     "training run": ["runs", "show", "{unlearned}"],
     "eval run": ["runs", "show", "{evaluated}"],
+    "diff": ["runs", "diff", "{scored}", "{unlearned}", "--all"],
     "score run": ["runs", "show", "{scored}"],
     "attack run": ["runs", "show", "{attacked}"],
     "attack": ["attack", "quantize", "{model}", "--forget", "{forget}", "--max-new-tokens", "4"],

@@ -1,4 +1,4 @@
-"""`unlearnkit runs list|show|compare|tag|note|rm`."""
+"""`unlearnkit runs list|show|tag|note|rm`, and what `runs_between` has."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from unlearnkit.cli.common import make_command, where_option
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import ANY_TEXT, WHOLE
+from unlearnkit.cli.runs_between import compare_runs, diff_runs, rerun_run
 from unlearnkit.cli.trained import show_curve
 from unlearnkit.errors import BadInput
 from unlearnkit.text import clean
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group("runs")
 def command() -> None:
-    """List, show, compare, tag or remove runs."""
+    """List, show, compare, repeat, tag or remove runs."""
 
 
 @make_command(
@@ -84,38 +85,6 @@ def show(place: Workplace, screen: Output, run: str) -> None:
         "steps": [{"step": row.step, **row.terms} for row in steps],
     }
     screen.data(whole, [{"key": key, "value": value} for key, value in whole.items()])
-
-
-@make_command(
-    "compare",
-    examples="""
-unlearnkit runs compare 01JZ7Q 01JZ7R
-unlearnkit runs compare 01JZ7Q @last --metric forget.probability --format csv
-""",
-)
-@click.argument("one", metavar="A")
-@click.argument("other", metavar="B")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric, with its split or without.")
-@click.option("--scores", metavar="RUN", help="Score run that thirds are made by (default: the one that report takes).")
-def compare_runs(
-    place: Workplace, screen: Output, one: str, other: str, metrics: tuple[str, ...], scores: str | None
-) -> None:
-    """Two evaluations sample by sample: mean differences B − A with 95 % intervals, and sign tests.
-
-    A and B are evaluations, or runs whose model has one. Only samples that both have count, each metric by one
-    definition; where scores are at hand, also by easy, middle and hard third. p-values are given as they are, and
-    adjusted for the number of tests (Holm).
-    """
-    from unlearnkit.report.compare import compare
-
-    found = compare(place, one, other, metrics=metrics, scores=scores)
-    if screen.tables:
-        from unlearnkit.report.differences import comparison_sheets
-
-        for table in comparison_sheets(found):
-            screen.console().print(table)
-    else:
-        screen.data(found.json(), [difference.json() for difference in found.differences])
 
 
 @make_command(
@@ -189,5 +158,5 @@ def _row(run: Run, names: About) -> dict[str, Any]:
     }
 
 
-for member in (list_runs, show, compare_runs, tag_run, note_run, remove):
+for member in (list_runs, show, compare_runs, diff_runs, rerun_run, tag_run, note_run, remove):
     command.add_command(member)

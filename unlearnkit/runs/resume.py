@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import UnlearnkitError
@@ -20,6 +20,10 @@ from unlearnkit.runs.training import Schedule, TrainingReport
 from unlearnkit.runs.unlearn import unlearn
 from unlearnkit.runs.workplace import Workplace
 
+if TYPE_CHECKING:
+    from unlearnkit.settings import Settings
+    from unlearnkit.store import records
+
 Report = ScoreReport | TrainingReport | EvalReport | AttackReport
 
 
@@ -32,6 +36,20 @@ def resume(place: Workplace, ref: str) -> Report:
             plugin's command made: its request says `by` whom.
     """
     run = place.reading().run(ref)
+    asked = requested(run)
+    if run.state != "complete":
+        check_environment(run, environment(place.settings), inexact=place.inexact)
+    settings = settings_of(place.settings, asked)
+    with place.going_on_with(run, settings):
+        return again(place, run.kind, asked)
+
+
+def requested(run: records.Run) -> dict[str, Any]:
+    """The call that a run was made by, as arguments of its use case and `settings`.
+
+    Raises:
+        UnlearnkitError: `not-resumable`, where it was made by none of ours.
+    """
     asked = dict(run.config["request"])
     if not asked:
         raise UnlearnkitError(
@@ -45,14 +63,10 @@ def resume(place: Workplace, ref: str) -> Report:
             hint=shlex.join(run.argv) or None,
             code="not-resumable",
         )
-    if run.state != "complete":
-        check_environment(run, environment(place.settings), inexact=place.inexact)
-    settings = replace(place.settings, **_settings(asked.pop("settings")))
-    with place.going_on_with(run, settings):
-        return _again(place, run.kind, asked)
+    return asked
 
 
-def _again(place: Workplace, kind: str, asked: dict[str, Any]) -> Report:
+def again(place: Workplace, kind: str, asked: dict[str, Any]) -> Report:
     """The use case that a request is of, called with it."""
     if kind == "score":
         return score(place, data=DataSpec(**asked.pop("data")), sets=_specs(asked.pop("sets", {})), **asked)
@@ -76,8 +90,10 @@ def _again(place: Workplace, kind: str, asked: dict[str, Any]) -> Report:
     return evaluate(place, data=_specs(asked.pop("data")), **asked)
 
 
-def _settings(kept: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: Path(value) if key == "tofu_dir" else value for key, value in kept.items()}
+def settings_of(settings: Settings, asked: dict[str, Any]) -> Settings:
+    """Settings with those that a request was made under, which are taken out of it."""
+    kept: dict[str, Any] = {key: Path(v) if key == "tofu_dir" else v for key, v in asked.pop("settings").items()}
+    return replace(settings, **kept)
 
 
 def _specs(data: Mapping[str, Any]) -> dict[str, DataSpec]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import unlearnkit
 from runs.lab import IDS, Lab
 from unlearnkit.errors import BadInput
 from unlearnkit.runs.where import parse, select
@@ -155,3 +156,9 @@ def test_nothing_typed_is_in_a_statement(filled: Lab):
 def test_a_run_is_judged_as_it_stands(filled: Lab):
     (run,) = select(filled.place, "kind=unlearn and seed=0")
     assert replace(run, tags=()) == replace(filled.store.run(run.id), tags=())
+
+
+def test_python_asks_the_same(filled: Lab):
+    asked = unlearnkit.find_runs("sampler=mrd and kind=unlearn", store=filled.store.path)
+    assert asked == select(filled.place, "sampler=mrd and kind=unlearn")
+    assert unlearnkit.find_runs(store=filled.store.path) == filled.store.runs()

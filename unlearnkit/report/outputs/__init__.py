@@ -41,6 +41,8 @@ COMMANDS: dict[str, Sequence[type[Output]]] = {
     "runs list": [listings.Runs],
     "runs show": [listings.RunInFull],
     "runs compare": [reports.Compared],
+    "runs diff": [listings.Diff],
+    "runs rerun": [listings.Rerun],
     "runs tag": [listings.Remarks],
     "runs note": [listings.Remarks],
     "runs rm": [listings.Removed],

@@ -134,6 +134,69 @@ class RunInFull(RunRow, Output):
     """of training"""
 
 
+class DiffEntry(Part):
+    """A value of two runs by its name."""
+
+    part: str
+    """`run`, `model`, `data`, `asked`, `configuration`, `environment` or `result`"""
+    name: str
+    """dotted"""
+    a: Any
+    """in the first run; `null` where it has none"""
+    b: Any
+    """in the second"""
+    same: bool
+    """whether they are"""
+
+
+class Diff(Output):
+    """Rows are the entries."""
+
+    a: str
+    """id of the first run"""
+    b: str
+    """id of the second"""
+    entries: list[DiffEntry]
+    """what differs; with `--all` also what does not"""
+
+
+class RerunPart(Part):
+    """Values that a run left, first and again."""
+
+    what: str
+    """`terms of steps`, `NLLs on the way`, `scores`, `results`, `numbers` or `model`"""
+    n: int
+    """how many"""
+    differing: int
+    """how many came out otherwise"""
+    most: float | None
+    """by how much at most"""
+    first: str | None
+    """the first that did, in words"""
+
+
+class WasNow(Part):
+    """Two values."""
+
+    was: Any
+    """the first time"""
+    now: Any
+    """the second"""
+
+
+class Rerun(Output):
+    """Rows are the parts."""
+
+    run: str
+    """id"""
+    same: bool
+    """whether all of it came out the same, to the bit"""
+    parts: list[RerunPart]
+    """kinds of values"""
+    environment: dict[str, WasNow]
+    """what is not as it was the first time, by name"""
+
+
 class Removed(Output):
     """One row, the same."""
 
