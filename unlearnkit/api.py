@@ -184,11 +184,16 @@ def find_runs(where: str | None = None, *, store: str | Path | None = None) -> l
         return place.reading().runs() if where is None else select(place, where)
 
 
-def frame(what: str, *, runs: Sequence[str] | None = None, store: str | Path | None = None) -> pandas.DataFrame:
-    """Stored "scores", "results", "generations", "aggregates" or "steps" of runs, or of all complete ones; see
-    `unlearnkit.Store.frame`."""
+def frame(
+    what: str, *, runs: Sequence[str] | None = None, where: str | None = None, store: str | Path | None = None
+) -> pandas.DataFrame:
+    """Stored "scores", "results", "generations", "aggregates" or "steps" of runs, of those for which the condition
+    `where` holds, or of all complete ones; see `unlearnkit.Store.frame`."""
+    from unlearnkit.runs.where import select
+
     with _workplace(store, SILENT) as place:
-        return place.reading().frame(what, runs)
+        named = runs if where is None else [run.id for run in select(place, where)]
+        return place.reading().frame(what, named)
 
 
 def report_html(

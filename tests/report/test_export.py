@@ -96,6 +96,17 @@ def test_runs_are_named_as_everywhere(cli: Cli, lab: Lab):
     assert (unknown.code, unknown.error["code"], Path("y.jsonl").exists()) == (3, "run", False)
 
 
+def test_runs_are_found_by_a_condition(cli: Cli, lab: Lab):
+    where = "kind=eval and sampler=mrd"
+    assert cli("export", "results", "--where", where, "--to", "x.jsonl", "--store", lab.store).code == 0
+    assert {row["run"] for row in read(Path("x.jsonl"))} == {lab.evaluated["mrd"]}
+    assert unlearnkit.frame("results", where=where, store=lab.store).run.unique().tolist() == [lab.evaluated["mrd"]]
+    none = cli("export", "results", "--where", "sampler=no", "--to", "y.jsonl", "--store", lab.store)
+    assert (none.code, Path("y.jsonl").exists()) == (3, False)
+    both = cli("export", "results", lab.scored, "--where", where, "--to", "y.jsonl", "--store", lab.store)
+    assert (both.code, Path("y.jsonl").exists()) == (2, False)
+
+
 @pytest.mark.parametrize(("name", "code"), [("x.txt", "ending"), ("x", "ending"), ("there.csv", "exists")])
 def test_what_cannot_be_written_is_refused_at_once(name: str, code: str, cli: Cli, lab: Lab):
     Path("there.csv").write_text("mine")

@@ -6,7 +6,7 @@ import functools
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from unlearnkit.cli.output import FORMATS, Output
 from unlearnkit.cli.params import ANY_TEXT, NOT_NEGATIVE, POSITIVE, SEED, SHARE, WHOLE, Command, key_values
-from unlearnkit.errors import Interrupted
+from unlearnkit.errors import BadInput, Interrupted, NotFound
 from unlearnkit.training.words import OPTIMIZERS, PRECISIONS, SCHEDULES, SHARINGS, leads, sharing
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -226,6 +226,24 @@ where_option = click.option(
     help="Only runs for which it holds: fields, options and numbers with = != < <= > >= ~, joined by and, or, not and "
     "brackets; docs/where.md has them all.",
 )  # fmt: skip
+
+
+def meant(place: Any, runs: Sequence[str], where: str | None) -> Sequence[str]:
+    """The runs that were named, or those of `--where`; none where neither was said.
+
+    Raises:
+        BadInput: both were said; NotFound: code `run`, where the condition holds for none.
+    """
+    if where is None:
+        return runs
+    if runs:
+        raise BadInput("RUN names runs, and so does --where", hint="one of the two", code="usage")
+    from unlearnkit.runs.where import select
+
+    if found := [run.id for run in select(place, where)]:
+        return found
+    raise NotFound(f"--where {where}: there is no such run", hint="unlearnkit runs list", code="run")
+
 
 inexact_option = click.option("--inexact", is_flag=True, help="Go on even where the bits cannot be the same.")
 

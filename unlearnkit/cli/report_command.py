@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import follow_up, make_command, where_option
+from unlearnkit.cli.common import follow_up, make_command, meant, where_option
 from unlearnkit.cli.output import Output
-from unlearnkit.errors import BadInput, NotFound
 from unlearnkit.text import counted
 
 if TYPE_CHECKING:
@@ -68,10 +67,8 @@ def command(
 
     files = Wanted(html, png, svg, text=text, force=force)
     files.check()
-    if runs and where is not None:
-        raise BadInput("RUN names runs, and so does --where", hint="one of the two", code="usage")
     conditions = [] if wanted is None else parse_all("--assert", wanted)
-    named = runs or _meant(place, where)
+    named = meant(place, runs, where)
     newest = None if named or not screen.tables else NEWEST if files.any else SHOWN
     found = collect(place, named, newest=newest)
     clauses = []
@@ -92,17 +89,6 @@ def command(
         value = f"undefined ({clause.reason})" if clause.value is None else f"{clause.value:.4g}"
         screen.say(f"missed: {clause.condition}: {value} ({clause.label}, run {clause.run})")
     return MISSED if missed else 0
-
-
-def _meant(place: Workplace, where: str | None) -> list[str]:
-    """The runs of a condition; none where there is no condition."""
-    from unlearnkit.runs.where import select
-
-    if where is None:
-        return []
-    if meant := [run.id for run in select(place, where)]:
-        return meant
-    raise NotFound(f"--where {where}: there is no such run", hint="unlearnkit runs list", code="run")
 
 
 MISSED = 4

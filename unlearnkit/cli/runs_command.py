@@ -40,10 +40,9 @@ unlearnkit runs list --where 'tag=paper or created>=2026-11 and not state=comple
 def list_runs(place: Workplace, screen: Output, kind: str | None, limit: int | None, where: str | None) -> None:
     """All runs, newest first."""
     from unlearnkit.runs.about import about
-    from unlearnkit.runs.where import select
 
     store = place.reading()
-    runs = store.runs() if where is None else select(place, where)
+    runs = store.runs() if where is None else _where(place, where)
     runs = [run for run in runs if kind in (None, run.kind)][:limit]
     names = about(store, runs)
     if screen.tables:
@@ -53,6 +52,12 @@ def list_runs(place: Workplace, screen: Output, kind: str | None, limit: int | N
     else:
         rows = [_row(run, names[run.id]) for run in runs]
         screen.data({"runs": rows}, rows)
+
+
+def _where(place: Workplace, condition: str) -> list[Run]:
+    from unlearnkit.runs.where import select  # which takes seconds to import
+
+    return select(place, condition)
 
 
 @make_command("show", examples="unlearnkit runs show @last --format json")
