@@ -87,6 +87,8 @@ class _Filling:
             made[name] = self._unlearned(name, sampler, made["scores"] if name == "mrd" else None, made["before-eval"])
             made[f"{name}-eval"] = self._evaluated(name, made[name], made["alone-eval"])
         made["attack"] = self._attacked(made["mrd"])
+        self.store.tag(made["mrd"], ["paper"])
+        self.store.note(made["mrd"], f"kept {EVIL}")
         made["failed"] = self._failed()
         return made
 

@@ -113,6 +113,7 @@ def test_cards_say_what_was_done(page: Element, filled: Filled):
     facts = {div.one("dt").text: div.one("dd") for div in card.all("div")}
     assert facts["length"].text == "20 steps, ended by epochs" and facts["weights kept"].text == "of step 16"
     assert facts["beta"].text == "0.1" and facts["forget set"].text == "forget.jsonl, 24 samples"
+    assert facts["tags"].text == "paper" and facts["note"].text == f"kept {EVIL}"
     assert facts["SHA-256, model"].attributes["title"] == "1" * 64
     assert filled.runs["failed"] not in page.text  # a report of all is about what is complete
 

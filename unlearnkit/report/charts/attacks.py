@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 STATES = ("before", "under attack", "retain-only, under attack")
 ABOUT = (
-    "Each line is an attack: from what the model gave before it to what the worst condition makes of it, as means over "
-    "samples. What a model that never saw the forget set gives under the same attack is what anybody would: only what "
+    "Each line is an attack on a model: from what it gave before to what the worst condition makes of it, as means "
+    "over samples. What a model that never saw the forget set gives under the same attack is what anybody would: only what "
     "lies beyond it came back."
 )
 
@@ -34,16 +34,16 @@ def _chart(about: Subject, metric: str) -> Chart:
         for o in attack.outcomes:
             if o.metric == metric:
                 group = "" if o.samples == "all" else f" ({o.samples})"
-                line = series(f"{about.marks[attack.run]} {attack.attack}{group}")
+                line = f"{series(f'{about.marks[attack.run]} {attack.attack}{group}')}\n{series(attack.label)}"
                 values = zip(STATES, (o.before, o.under, o.reference_under), strict=True)
                 rows += [
-                    {"attack": line, "model": series(attack.label), "series": state, "value": value, "n": o.n}
+                    {"attack": line, "series": state, "value": value, "n": o.n}
                     for state, value in values
                     if value is not None
                 ]
     lines = list(dict.fromkeys(row["attack"] for row in rows))
     states = [state for state in STATES if any(row["series"] == state for row in rows)]
-    y = alt.Y("attack:N", title=None, sort=lines, axis=alt.Axis(labelLimit=150))
+    y = alt.Y("attack:N", title=None, sort=lines, axis=alt.Axis(labelLimit=150, labelExpr="split(datum.label, '\\n')"))
     x = alt.X("value:Q", title=f"{metric} (mean over samples)", scale=alt.Scale(zero=True, nice=True))
     base = data(rows).encode(y=y)
     rise = base.transform_filter(alt.FieldOneOfPredicate("series", list(STATES[:2])))
@@ -52,8 +52,8 @@ def _chart(about: Subject, metric: str) -> Chart:
         rise.mark_line(strokeWidth=2, opacity=0.5).encode(x=x, detail="attack:N"),
         base.mark_point(filled=True, size=90, opacity=1).encode(
             x=x, color=colour(states), shape=shape(states),
-            tooltip=[alt.Tooltip("attack:N"), alt.Tooltip("model:N"), alt.Tooltip("series:N", title="when"),
+            tooltip=[alt.Tooltip("attack:N"), alt.Tooltip("series:N", title="when"),
                      alt.Tooltip("value:Q", format=".4f"), alt.Tooltip("n:Q", title="samples")],
         ),
-        height=max(90, 34 * len(lines) + 30),
+        height=max(90, 40 * len(lines) + 30),
     )  # fmt: skip

@@ -111,6 +111,10 @@ def _how(run: Run) -> Iterator[Fact]:
     if summary.get("model_dir"):
         yield Fact("wrote", last(summary["model_dir"]), summary["model_dir"])
     yield Fact("took", _took(run))
+    if run.tags:
+        yield Fact("tags", ", ".join(run.tags))
+    if run.note:
+        yield Fact("note", run.note)
     yield Fact("begun", f"{run.created[:16].replace('T', ' ')} UTC", run.created)
 
 
