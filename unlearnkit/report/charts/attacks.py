@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 STATES = ("before", "under attack", "retain-only, under attack")
 ABOUT = (
     "Each line is an attack on a model: from what it gave before to what the worst condition makes of it, as means "
-    "over samples. What a model that never saw the forget set gives under the same attack is what anybody would: only what "
-    "lies beyond it came back."
+    "over samples. What a model that never saw the forget set gives under the same attack is what anybody would: only "
+    "what lies beyond it came back."
 )
 
 
