@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +17,19 @@ from unlearnkit.errors import UnlearnkitError
 
 if TYPE_CHECKING:
     from unlearnkit.contracts import Batch, Pool
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """What somebody else's code does to the whole process is undone: torch's default type and whether it records
+    gradients, the working folder. Generators need nothing of the kind: all that is random here is seeded anew."""
+    dtype, recording, folder = torch.get_default_dtype(), torch.is_grad_enabled(), os.getcwd()  # noqa: PTH109
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(recording)
+        os.chdir(folder)
 
 
 def checked_terms(algorithm: str, losses: object, step: Step) -> dict[str, Term]:

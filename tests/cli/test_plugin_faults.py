@@ -136,6 +136,107 @@ def test_a_loss_that_raises_leaves_a_run_that_goes_on(  # row 66
     assert again.json["steps"] == 4
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return None", "returned None"),
+        ("nll = nll.detach()", "gradient"),
+        ("nll = nll.mean()", "shape []"),
+        ("return {'forget': 0.5}", "float 0.5"),
+    ],
+)
+def test_a_loss_that_is_none_is_named_before_a_step_is_taken(  # row 67; `tests/plugins/test_checks.py` has more
+    cli: Cli, unlearn: Cli, install: Callable[..., None], body: str, said: str
+):
+    install("vague", algorithm("vague", body))
+    found = unlearn("--plugin", "vague", "--max-steps", 2)
+    assert (found.code, found.error["code"]) == (1, "plugin-contract")
+    assert said in found.error["message"] and "expected" in found.error["hint"] + found.error["message"]
+    run = cli("runs", "show", "@last", "--format", "json").json
+    assert (run["state"], run["steps"]) == ("failed", [])
+
+
+@pytest.mark.parametrize("order", ["[0, 1, 99]", "[-1, 0, 1]", "[0]", "[0.5] * 8", "[]"])
+def test_an_order_that_is_none_is_named(unlearn: Cli, install: Callable[..., None], order: str):  # row 68
+    source = f"""
+import numpy as np
+from unlearnkit.contracts import Sampler
+
+@dataclass
+class Odd(Sampler):
+    \"\"\"A test's.\"\"\"
+
+    def order(self, pool, rng): return np.array({order})
+
+@hookimpl
+def register_samplers(): return {{"odd": Odd}}
+"""
+    install("odd", source)
+    found = unlearn("--plugin", "ga", "--sampler", "odd", "--max-steps", 2)
+    assert (found.code, found.error["code"]) == (1, "plugin-contract")
+    assert "sampler odd returned" in found.error["message"]
+
+
+RUDE = """
+loss = {"forget": -nll}
+        import numpy, os, random, torch
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        torch.manual_seed(7); numpy.random.seed(7); random.seed(7)
+        os.chdir("/")
+        return loss
+"""
+
+
+def test_what_a_loss_does_to_the_whole_process_is_undone(  # row 69
+    cli: Cli, unlearn: Cli, install: Callable[..., None], tmp_path: Path
+):
+    install("calm", algorithm("calm", "pass"))
+    install("rude", algorithm("rude", RUDE.strip()))
+    steps = []
+    for name in ("calm", "rude"):
+        assert unlearn("--plugin", name, "--max-steps", 4, "--batch-size", 2).code == 0
+        steps.append(cli("runs", "show", "@last", "--format", "json").json["steps"])
+        assert Path.cwd() == tmp_path
+    assert steps[0] == steps[1] and len(steps[0]) == 4
+
+
+def test_a_loss_that_exits_fails_its_run_alone(cli: Cli, unlearn: Cli, install: Callable[..., None]):  # row 69
+    install("leaver", algorithm("leaver", "raise SystemExit(0)"))
+    found = unlearn("--plugin", "leaver", "--max-steps", 2)
+    assert (found.code, found.error["code"]) == (1, "plugin-error")
+    assert "failed at step 1: SystemExit: 0" in found.error["message"]
+    assert cli("runs", "show", "@last", "--format", "json").json["state"] == "failed"
+
+
+@pytest.mark.parametrize(("numbers", "n", "reason"), [("i % 2", 4, None), ("0", 0, "nonfinite")])
+def test_a_metric_without_numbers_for_some_counts_the_others(  # row 70
+    cli: Cli, install: Callable[..., None], tiny_model_dir: Path, forget_file: Path, numbers: str, n: int,
+    reason: str | None,
+):  # fmt: skip
+    source = f"""
+from unlearnkit.contracts import Metric
+
+@dataclass
+class Half(Metric):
+    \"\"\"A test's.\"\"\"
+
+    def measure(self, probe):
+        return [2.0 if {numbers} else float("nan") for i, sample in enumerate(probe.samples)]
+
+@hookimpl
+def register_metrics(): return {{"half": Half}}
+"""
+    install("halving", source)
+    Path("half.yaml").write_text("splits: {forget: {metrics: [half]}}\n")
+    found = cli("eval", tiny_model_dir, "--suite", "half.yaml", "--forget", forget_file, "--format", "json")
+    assert found.code == 0, found.err
+    figure = found.json["metrics"]["forget.half"]
+    assert (figure["n"], figure["value"]) == (n, 2.0 if n else None)
+    missing = {"name": "forget.half", "reason": "nonfinite"}
+    assert (missing in found.json["missing"]) == (reason is not None)
+
+
 def test_a_loss_that_is_not_a_number_is_not_trained_on(  # row 76
     cli: Cli, unlearn: Cli, install: Callable[..., None]
 ):

@@ -12,8 +12,6 @@ from unlearnkit.plugins import plugins
 
 from .conftest import ROOM, installed_by_pip
 
-pytest_plugins = "pytester"
-
 FOLDER = ROOM / "unlearnkit-lm-eval"
 
 
@@ -36,10 +34,3 @@ def test_it_adds_a_command_and_a_metric_and_needs_lm_eval_for_neither(cli: Calla
     assert "--tasks" in cli("lm-eval", "--help").out
     names = {plugin["name"] for plugin in cli("plugins", "--kind", "metric", "--format", "json").json["plugins"]}
     assert "lm-eval" in names
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("installed")
-def test_it_passes_its_own_tests(pytester: pytest.Pytester):
-    pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install lm-eval")
-    assert pytester.runpytest_inprocess(FOLDER / "tests").ret == 0

@@ -172,8 +172,11 @@ def _probe(
 
 def measured(name: str, metric: Metric, split: str, probe: Probe) -> list[Result]:
     """A metric's values on a probe as rows; what is not a number becomes a reason."""
+    from unlearnkit.checks import contained
+
     try:
-        values = list(metric.measure(probe))
+        with contained():
+            values = list(metric.measure(probe))
     except (Exception, SystemExit) as error:
         raise UnlearnkitError(
             f"metric {name} failed on {split}: {type(error).__name__}: {error}", code="plugin-error"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unlearnkit.checks import checked_gradient, checked_terms
+from unlearnkit.checks import checked_gradient, checked_terms, contained
 from unlearnkit.contracts import Adapter, Algorithm, Gradient, Term, Wrapper
 from unlearnkit.data.collate import collate
 from unlearnkit.data.collate import plan as by_length
@@ -424,7 +424,7 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.S
 def blamed(what: str) -> Iterator[None]:
     """An exception of somebody else's code as one line that names it."""
     try:
-        with together():
+        with together(), contained():
             yield
     except UnlearnkitError:
         raise
