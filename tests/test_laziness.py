@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from unlearnkit.store import Store
+
 HEAVY = {"torch", "transformers", "datasets", "accelerate", "sqlalchemy", "alembic"}
 
 WATCH = """
@@ -78,6 +80,19 @@ def test_the_package_itself(tmp_path: Path):
     code = "import sys, unlearnkit, unlearnkit.contracts\n"
     code += f"print('heavy:', *({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
     assert imported(code, tmp_path) == ("", [])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("eval", "model", "--forget", "f.jsonl", "--reference", "01ZZZ"),
+        ("unlearn", "--model", "model", "--forget", "f.jsonl", "--retain", "r.jsonl", "--reference", "01ZZZ"),
+    ],
+)
+def test_a_slip_in_a_reference_costs_no_import_of_models(words: tuple[str, ...], tmp_path: Path):
+    Store.open(tmp_path / "lab.db").close()
+    _, heavy = imported(command(*words, "--store", "lab.db"), tmp_path)
+    assert "transformers" not in heavy and "sqlalchemy" in heavy
 
 
 def test_the_watch_sees_what_is_imported(tmp_path: Path):

@@ -168,6 +168,8 @@ def prepared(
         UnlearnkitError: bad input, before a model is loaded or anything is written.
     """
     chosen = checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    if reference is not None and is_run(reference):
+        place.reading().run(reference.removeprefix("run:"))  # a slip is seen before anything is read
     metrics = metrics_of(place, chosen)
     sets = read_sets(place, chosen, data)
     model = run_source(place, model)
@@ -508,13 +510,18 @@ def known_reference(place: Workplace, ref: str, inputs: Inputs) -> str | None:
         UnlearnkitError: what `reference_run` finds wrong with an evaluation.
     """
     _check_forgets(inputs.sets)
-    if is_model(ref) and not ref.startswith("run:"):
+    if not is_run(ref):
         return None
     run = place.reading().run(ref.removeprefix("run:"))
     if run.kind == "eval":
         return reference_run(place, run.id, inputs).id
     found = _fitting(place, run, inputs)
     return None if found is None else found.id
+
+
+def is_run(ref: str) -> bool:
+    """Whether what a reference is called names a run, or its model by it."""
+    return ref.startswith("run:") or not is_model(ref)
 
 
 def is_model(name: str) -> bool:

@@ -129,6 +129,8 @@ def prepared(
     """
     schedule = schedule or Schedule()
     _check(probe_every, threshold)
+    if reference is not None:
+        place.reading().run(reference)  # a slip is seen before anything is read
     watching = Watching(tuple(until), tuple(keep), best, eval_every, suite_name, eval_data or {}, max_new_tokens)
     evaluated = watching.data(place, forget, retain)
     goals = watching.goals(place, evaluated, retain=retain is not None, reference=reference)
