@@ -41,6 +41,8 @@ SCREENS = {
     "plugins show": ["mrd"],
     "analyze samples": ["--scores", "{scored}"],
     "analyze bias": ["--scores", "{scored}"],
+    "runs diff": ["{before}", "{scored}", "--all"],
+    "certificate issue": ["{unlearned}"],
     "store info": [],
     "score": ["--model", "{model}", "--data", "{forget}"],
     "unlearn": [
@@ -55,6 +57,8 @@ SCREENS = {
         "--lr",
         "1e-4",
     ],
+    "unlearn --dry-run": ["--model", "{model}", "--forget", "{forget}", "--retain", "{retain}"],
+    "sweep": ["--model", "{model}", "--forget", "{forget}", "--retain", "{retain}", "--max-steps", "1"],
     "attack quantize": ["{model}", "--forget", "{forget}", "--max-new-tokens", "2"],
     "eval": ["{model}", "--forget", "{forget}", "--retain", "{retain}", "--max-new-tokens", "4"],
 }
@@ -77,7 +81,7 @@ def show(request: pytest.FixtureRequest, cli: Cli, lab: Lab, retain_file: Path) 
             widen(target)
     facts = {
         "model": lab.model, "forget": lab.forget, "retain": retain_file, "scored": lab.scored,
-        "before": lab.evaluated["before"], "evaluated": lab.evaluated["mrd"],
+        "unlearned": lab.unlearned["mrd"], "before": lab.evaluated["before"], "evaluated": lab.evaluated["mrd"],
     }  # fmt: skip
 
     def run(name: str) -> Answer:
@@ -148,6 +152,12 @@ def test_a_table_that_is_too_wide_goes_on_below():
     assert sum(line.startswith("first") for line in shown) == 2
     numbers = re.findall(r"(\d+)\.123", "\n".join(line for line in shown if line.startswith("first")))
     assert [int(n) for n in numbers] == list(range(12))
+
+
+def test_a_table_without_heads_has_no_line_for_them():
+    sheet = Sheet("", label(""), number(""))
+    sheet.add("a", "1")
+    assert lines(sheet) == ["a  1"]
 
 
 @pytest.mark.parametrize("text", ["模型模型模型模型", "🙂" * 9, "e\u0301" * 30, "plain text that is long", "short"])

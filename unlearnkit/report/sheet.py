@@ -90,8 +90,9 @@ class Sheet:
         for column in columns:
             column.header = Text(str(column.header).translate(signs))
         table = Table(
-            *columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
-        )
+            *columns, box=box.SIMPLE_HEAD, show_header=any(str(column.header) for column in columns), show_edge=False,
+            pad_edge=False, padding=(0, 1, 0, 0), header_style="bold",
+        )  # fmt: skip
         for row in self._rows:
             table.add_row(
                 *(

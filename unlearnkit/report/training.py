@@ -70,7 +70,7 @@ def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
         **({"note": run.note} if run.note else {}),
         "method": run.method,
         "model": f"{model.source if model else run.summary.get('label', '?')} ({run.model[:12]})",
-        **{role: _data(store, fingerprint) for role, fingerprint in run.datasets.items()},
+        **{f"{role} set": _data(store, fingerprint) for role, fingerprint in run.datasets.items()},
         **run.config.get("options", {}),
         **({"sampler": run.config["sampler"]} if "sampler" in run.config else {}),
         **{f"sampler {key}": value for key, value in asked.get("sampler_options", {}).items()},
