@@ -137,3 +137,19 @@ def test_it_prints_light_and_whole(browser: Browser, report: str):
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert not page.locator("nav").is_visible() and not page.locator("#theme").is_visible()
         assert page.pdf(format="A4").count(b"/Type /Page\n") > 3
+
+
+def test_a_mark_tells_what_it_is_and_hostile_names_stay_text(browser: Browser, report: str):
+    with opened(browser, report) as page:
+        chart = page.locator("[data-chart=frontier-forget-probability-model-utility]")
+        tip = page.locator("#vg-tooltip-element")
+        said = []
+        for mark in chart.locator("svg .mark-symbol.role-mark path").all():
+            mark.hover(force=True)
+            tip.and_(page.locator(".visible")).wait_for()
+            said.append(tip.inner_text())
+            box, at = tip.bounding_box(), mark.bounding_box()
+            assert box is not None and at is not None and abs(box["y"] - at["y"]) < 200
+        assert len(said) == 4 and all("forget.probability" in text for text in said)
+        assert any("<script>" in text or "script>" in text for text in said)
+        assert tip.locator("img, script").count() == 0 and page.evaluate("window.pwned") is None

@@ -5,19 +5,26 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from conftest import Answer
-from filled import FORGET, KNOWN, SCORES, STEPS, Filled, values
+from filled import FORGET, KNOWN, SCORES, STEPS, Filled, fill, values
 
-from unlearnkit.report.charts import Chart, Charts
+from unlearnkit.report.charts import Chart, Charts, charts
 from unlearnkit.report.charts.chart import measure, slug, wide
 from unlearnkit.report.charts.files import images
 from unlearnkit.report.charts.frontier import _beats
 from unlearnkit.report.charts.steps import thinned
+from unlearnkit.report.collect import collect
+from unlearnkit.report.subject import subject
+from unlearnkit.runs.workplace import Workplace
+from unlearnkit.settings import Settings
+from unlearnkit.store import Store, new_id
+from unlearnkit.store.records import AggregateRow, ScoreRow
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -36,9 +43,14 @@ def inside(spec: Any, key: str) -> Iterator[Any]:
             yield from inside(value, key)
 
 
+def rows_in(chart: Chart) -> list[list[dict[str, Any]]]:
+    """All of a chart's data."""
+    return [v for v in inside(chart.spec, "values") if v and isinstance(v[0], dict)]
+
+
 def rows(chart: Chart) -> list[dict[str, Any]]:
     """The largest of a chart's data."""
-    return max((v for v in inside(chart.spec, "values") if v and isinstance(v[0], dict)), key=len)
+    return max(rows_in(chart), key=len)
 
 
 def test_what_is_drawn(named: dict[str, Chart]):
@@ -103,6 +115,29 @@ def test_series_are_told_apart_without_colour(named: dict[str, Chart]):
             assert same and all(len({str(r) for r in form["range"]}) == len(form["domain"]) for form in same), (
                 chart.name
             )
+
+
+def test_what_has_no_error_or_no_spread_is_drawn_without(tmp_path: Path):
+    filled = fill(tmp_path / "unlearnkit.db")
+    with Store.open(filled.path) as store:
+        like = store.run(filled.runs["scores"])
+        for name, scores in (("loss", [2.5] * 23 + [None]), ("length", [3.0])):
+            run, _ = store.begin(replace(like, id=new_id(), identity=name, method=name, state="created"))
+            made = [ScoreRow(s, v, None, 1, "ok" if v else "no_target") for s, v in zip(FORGET, scores, strict=False)]
+            store.put_scores(run.id, made)
+            store.finish(run.id, "complete")
+        store.put_aggregates(filled.runs["mrd-eval"], [AggregateRow("model_utility", 0.8)])
+    with Workplace(Settings(store=str(filled.path))) as place:
+        drawn = charts(subject(place, collect(place, ()), ()))
+        named = {chart.name: chart for of in drawn.values() for chart in of.drawn}
+        assert len(list(images(drawn, "svg"))) == len(named)
+    assert len(rows_of := rows_in(named["difficulty-s2-ranked"])) == 1 and len(rows_of[0]) == 23  # no layer of errors
+    assert sum(bar["n"] for bar in rows(named["difficulty-s2-histogram"])) == 23
+    whiskers = [
+        layer for layer in named["frontier-forget-probability-model-utility"].spec["layer"]
+        if layer["encoding"].get("y", {}).get("field") == "y_low"
+    ]  # fmt: skip
+    assert len(whiskers) == 1 and "0.8" not in {str(row["y"]) for row in next(inside(whiskers, "values"))}
 
 
 def test_names_are_for_files():

@@ -58,6 +58,11 @@ def data(rows: Sequence[dict[str, Any]]) -> alt.Chart:
     return alt.Chart(alt.Data(values=list(rows)))
 
 
+def having(field: str, rows: Sequence[dict[str, Any]]) -> alt.Chart:
+    """Of the rows in which a field is known: an interval is not always."""
+    return data([row for row in rows if row[field] is not None])
+
+
 def series(name: str) -> str:
     """What a series is called: one short clean line."""
     return shorten(name, LABEL)

@@ -10,7 +10,19 @@ import numpy as np
 
 from unlearnkit.errors import NotFound
 from unlearnkit.report.analysis import claim
-from unlearnkit.report.charts.chart import MOST, Chart, Charts, chart, colour, data, measure, series, shape, wide
+from unlearnkit.report.charts.chart import (
+    MOST,
+    Chart,
+    Charts,
+    chart,
+    colour,
+    data,
+    having,
+    measure,
+    series,
+    shape,
+    wide,
+)
 from unlearnkit.report.charts.steps import thinned
 from unlearnkit.runs.scored import Scored, scored
 
@@ -89,10 +101,13 @@ def _ranked(rows: Sequence[dict[str, Any]], d: Difficulty) -> list[alt.Chart]:
         alt.Tooltip("low:Q", title="− 1 standard error", format=".4g"),
         alt.Tooltip("high:Q", title="+ 1 standard error", format=".4g"), alt.Tooltip("series:N", title="is"),
     ]  # fmt: skip
-    base = data(rows).encode(x=x, color=hue, tooltip=tooltip)
     low, value = (measure(alt.Y, field, title, ends) for field in ("low", "value"))
-    dots = base.mark_point(filled=True, opacity=1, size=34).encode(y=value, shape=form)
-    return [base.mark_rule(opacity=0.6).encode(y=low, y2="high:Q"), dots]
+    return [
+        having("low", rows).mark_rule(opacity=0.6).encode(x=x, y=low, y2="high:Q", color=hue),
+        data(rows)
+        .mark_point(filled=True, opacity=1, size=34)
+        .encode(x=x, y=value, color=hue, shape=form, tooltip=tooltip),
+    ]
 
 
 def _histogram(values: Sequence[float], d: Difficulty) -> alt.Chart:

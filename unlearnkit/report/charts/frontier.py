@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from unlearnkit.report.charts.chart import COLOURS, SHAPES, Chart, Charts, chart, colour, data, series, shape
+from unlearnkit.report.charts.chart import COLOURS, SHAPES, Chart, Charts, chart, colour, data, having, series, shape
 
 if TYPE_CHECKING:
     from unlearnkit.report.collect import Evaluated
@@ -80,18 +80,19 @@ def _chart(forget: str, retain: str, rows: Sequence[dict[str, Any]]) -> Chart:
     hue = colour(kinds, [COLOURS[i] for i in look])
     x = alt.X("x:Q", title=f"{forget} (share; less is more forgotten)", scale=alt.Scale(zero=True, nice=True))
     y = alt.Y("y:Q", title=f"{retain} (share; more is more kept)", scale=alt.Scale(zero=False, nice=True))
-    base = data(rows).encode(x=x, y=y)
     tooltip = [
         alt.Tooltip("name:N", title="model"), alt.Tooltip("series:N", title="what it is"),
         alt.Tooltip("x:Q", title=forget, format=".4f"), alt.Tooltip("y:Q", title=retain, format=".4f"),
     ]  # fmt: skip
-    marks = base.mark_point(filled=True, size=110, opacity=1).encode(
-        color=hue, shape=shape(kinds, [SHAPES[i] for i in look]), tooltip=tooltip
+    marks = (
+        data(rows)
+        .mark_point(filled=True, size=110, opacity=1)
+        .encode(x=x, y=y, color=hue, shape=shape(kinds, [SHAPES[i] for i in look]), tooltip=tooltip)
     )
     layers = [
         *_reference_lines(rows),
-        base.mark_rule(opacity=0.8).encode(x="x_low:Q", x2="x_high:Q", color=hue),
-        base.mark_rule(opacity=0.8).encode(y="y_low:Q", y2="y_high:Q", color=hue),
+        having("x_low", rows).mark_rule(opacity=0.8).encode(x="x_low:Q", x2="x_high:Q", y=y, color=hue),
+        having("y_low", rows).mark_rule(opacity=0.8).encode(x=x, y="y_low:Q", y2="y_high:Q", color=hue),
         _best(rows), marks,
         *_labels(rows, x, y),
     ]  # fmt: skip
