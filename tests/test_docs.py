@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import Answer
@@ -65,3 +67,22 @@ def test_links_lead_somewhere(page: str):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?://)([^)#]+)", text)
     assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+def test_a_page_that_would_load_something_from_elsewhere_ends_the_build(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    offline = importlib.import_module("gen.offline")
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="page.md"))
+    harmless = '<a href="https://a.org">a</a><link rel="canonical" href="https://b.org"><script src="c.js"></script>'
+    offline.on_post_page(harmless, page, None)
+    assert caplog.messages == []
+    for output, url in (
+        ('<script async src="https://a.org/x.js"></script>', "https://a.org/x.js"),
+        ('<link rel="stylesheet" href="//fonts.org/f.css">', "//fonts.org/f.css"),
+        ("<img alt=x src=http://b.org/i.png>", "http://b.org/i.png"),
+    ):
+        caplog.clear()
+        assert offline.on_post_page(output, page, None) == output
+        assert caplog.messages == [f"page.md loads {url}"]
