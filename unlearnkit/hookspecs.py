@@ -79,7 +79,7 @@ def load_model(source: str, options: Mapping[str, Any]) -> str | None:
     """A local folder in transformers' format for a model source that the kit does not know itself; None to pass.
 
     :param source: what was typed for `--model`, for example `s3:team/model`.
-    :param options: `allow_download` (bool) and `cache_dir` (str).
+    :param options: `allow_download` (bool), `cache_dir` (str) and `write` (bool): whether that may be written to.
     """
 
 

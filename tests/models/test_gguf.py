@@ -158,3 +158,11 @@ def test_the_real_tokenizer_keeps_its_template(real: str) -> None:
     rendered = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     assert rendered == "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer(rendered)["input_ids"][:3] == [1, 9690, 198]
+
+
+def test_without_leave_to_write_nothing_is_dequantised(tmp_path: Path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF and more")
+    with pytest.raises(UnlearnkitError, match="dry run writes nothing") as caught:
+        resolve(f"gguf:{path}", write=False)
+    assert caught.value.code == "dry-run" and list(tmp_path.iterdir()) == [path]

@@ -276,3 +276,19 @@ def test_eight_first_opens_at_once(tmp_path: Path):
         with Store.open(path) as store:
             assert len({event.message for event in store.events(None)}) == 8
             assert store.check() == []
+
+
+def test_a_look_leaves_the_file_as_it_lies(path: Path):
+    with Store.open(path) as store:
+        run = a_run(store)
+        with Store.open(path, still=True) as look:  # what a writer has not put into the file yet stands in its log
+            assert look.run(run.id) == store.run(run.id)
+    before = path.read_bytes(), path.stat().st_mtime_ns, path.parent.stat().st_mtime_ns
+    with Store.open(path, still=True) as look:
+        assert look.run(run.id).id == run.id and [file.name for file in path.parent.iterdir()] == [path.name]
+        with pytest.raises(UnlearnkitError) as caught:
+            look.beat(run.id)
+    assert caught.value.code == "read-only"
+    assert (path.read_bytes(), path.stat().st_mtime_ns, path.parent.stat().st_mtime_ns) == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert refused(path.parent / "none.db", still=True).code == "store" and len(list(path.parent.iterdir())) == 1

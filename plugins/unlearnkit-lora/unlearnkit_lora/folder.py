@@ -46,12 +46,12 @@ def merged(folder: Path, options: Mapping[str, Any]) -> Path:
     """The model that an adapter and its base are together, in a folder of the cache.
 
     Args:
-        options: `allow_download` (bool), `cache_dir` (a path, or None for the user's cache), and `write` (bool), where
-            that is said: whether it may be made where it is not there.
+        options: `allow_download` (bool) and `cache_dir` (a path, or None for the user's cache); where there is `write`
+            (bool), whether it may be made where it is not there.
 
     Raises:
         UnlearnkitError: code `adapter`, where it is no LoRA adapter, its base is not here or another than it was made
-            for, or the two do not fit; `dry-run`, where it is not there and may not be made; what `resolve` finds wrong
+                for, or the two do not fit; `dry-run`, where it is not there and may not be made; what `resolve` finds wrong
             with the base.
     """
     _check(folder)
@@ -112,7 +112,12 @@ def _resolved(named: str, options: Mapping[str, Any]) -> ModelSource:
             raise UnlearnkitError(f"{folder} is an adapter of itself, by way of its base", code="adapter")
         options = {**options, "below": (*below, folder.resolve())}
     source = str(merged(folder, options)) if is_adapter(folder) else named
-    return resolve(source, allow_download=options["allow_download"], cache_dir=options["cache_dir"])
+    return resolve(
+        source,
+        allow_download=options["allow_download"],
+        cache_dir=options["cache_dir"],
+        write=options.get("write", True),
+    )
 
 
 def _cache(options: Mapping[str, Any]) -> Path:
