@@ -51,8 +51,8 @@ def merged(folder: Path, options: Mapping[str, Any]) -> Path:
 
     Raises:
         UnlearnkitError: code `adapter`, where it is no LoRA adapter, its base is not here or another than it was made
-                for, or the two do not fit; `dry-run`, where it is not there and may not be made; what `resolve` finds wrong
-            with the base.
+            for, or the two do not fit; `dry-run`, where it is not there and may not be made; what `resolve` finds
+            wrong with the base.
     """
     _check(folder)
     base = _base(folder, options)

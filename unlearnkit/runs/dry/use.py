@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import NotFound
 from unlearnkit.runs.adapters import check_fit
-from unlearnkit.runs.dry.costs import Paces, Size, no_disk, reading_memory, size_of, training_disk, training_memory
+from unlearnkit.runs.dry.costs import Paces, no_disk, reading_memory, size_of, training_disk, training_memory
 from unlearnkit.runs.dry.evaluations import eval_stage
 from unlearnkit.runs.dry.plan import Forecast, Option, Origin, Stage, Status
 from unlearnkit.runs.dry.scores import score_stage
@@ -21,6 +21,8 @@ from unlearnkit.settings import Settings
 from unlearnkit.training.finetune import FineTuning
 
 if TYPE_CHECKING:
+    from unlearnkit.contracts import Algorithm
+    from unlearnkit.data.encode import Encoded
     from unlearnkit.runs import evaluate, finetune, score, unlearn
     from unlearnkit.runs.inputs import Inputs
     from unlearnkit.runs.workplace import Workplace
@@ -75,54 +77,40 @@ def unlearning(place: Workplace, made: unlearn.Prepared, given: Collection[str] 
     Raises:
         UnlearnkitError: what `standing` finds wrong with the folder or the run.
     """
-    store, run, folder, done, status = _stands(place, made)
-    source, plan, stages = made.inputs.model, made.plan, []
-    size = size_of(source)
-    paces = Paces(place, store, source, size)
-    if status != "complete":
-        stages = [
-            paces.priced(stage, *_recorded_as(stage, made))
-            for stage in unlearn_stages(place, store, made, _id(run), done)
-        ]
+    now, source, read = _stands(place, made), made.inputs.model, made.read.encoded
+    paces = Paces(place, now.store, source, size_of(source))
+    stages = [
+        paces.priced(stage, *_recorded_as(stage, made))
+        for stage in unlearn_stages(place, now.store, made, _id(now.run), now.done)
+    ]
     asked = {**made.draft.config["request"], "probe_every": made.probe_every}
-    trained = check_fit(source, made.method, made.draft.method, made.addition.adapter)
-    return _training(
-        place, "unlearn", status, run, made.inputs, asked, given, stages, size, plan, done, folder, trained=trained,
-        start=made.method.reads_reference, derived={"probe_every"},
-        read={name: made.read.encoded.get(name, made.read.encoded["forget"]) for name in made.method.reads},
-    )  # fmt: skip
+    sets = {name: read.get(name, read["forget"]) for name in made.method.reads}
+    return _training(place, made, made.method, now, stages, sets, asked, given)
 
 
 def finetuning(place: Workplace, made: finetune.Prepared, given: Collection[str] = ()) -> Forecast:
     """The plan of `finetune`; raises what `unlearning` does."""
-    store, run, folder, done, status = _stands(place, made)
-    size, encoded = size_of(made.inputs.model), {"forget": made.encoded}
-    stages = []
-    if status != "complete":
-        stage = step_stage(made.plan, FineTuning(), encoded, done)
-        stages = [Paces(place, store, made.inputs.model, size).priced(stage, "finetune", "finetune")]
-    trained = check_fit(made.inputs.model, FineTuning(), "finetune", made.addition.adapter)
-    return _training(
-        place, "finetune", status, run, made.inputs, made.draft.config["request"], given, stages, size, made.plan,
-        done, folder, trained=trained, start=False, read=encoded,
-    )  # fmt: skip
+    now, source, method, sets = _stands(place, made), made.inputs.model, FineTuning(), {"forget": made.encoded}
+    stage = step_stage(made.plan, method, sets, now.done)
+    stages = [Paces(place, now.store, source, size_of(source)).priced(stage, "finetune", "finetune")]
+    return _training(place, made, method, now, stages, sets, made.draft.config["request"], given)
 
 
 def _training(
-    place: Workplace, command: str, status: Status, run: Run | None, inputs: Inputs, asked: Mapping[str, Any],
-    given: Collection[str], stages: Sequence[Stage], size: Size, plan: Any, done: int, folder: Path, *, trained: int,
-    start: bool, read: Mapping[str, Any], derived: Collection[str] = (),
+    place: Workplace, made: unlearn.Prepared | finetune.Prepared, method: Algorithm, now: _Stands,
+    stages: Sequence[Stage], sets: Mapping[str, Sequence[Encoded]], asked: Mapping[str, Any], given: Collection[str],
 ) -> Forecast:  # fmt: skip
-    """What the plans of both training commands share."""
-    schedule = {key: vars(plan)[key] for key in ("epochs", "lr", "optimizer")}
-    asked = {**asked, **asked["schedule"], **schedule, "steps": plan.steps}
-    asked = {key: value for key, value in asked.items() if key != "schedule"}
+    """What the plans of both training commands share. `sets` are those that a step reads."""
+    inputs, plan, size = made.inputs, made.plan, size_of(made.inputs.model)
+    trained = check_fit(inputs.model, method, made.draft.method, made.addition.adapter)
+    resolved = {name: vars(plan)[name] for name in ("epochs", "lr", "optimizer")} | {"steps": plan.steps}
+    asked = {**{key: value for key, value in asked.items() if key != "schedule"}, **asked["schedule"], **resolved}
     return Forecast(
-        command, status, _id(run), _model(inputs), _data(inputs), _template(inputs),
-        _options(place, asked, given, {*derived, "epochs", "lr", "optimizer", "steps"}), stages,
-        training_memory(size, plan, read, trained=trained, start=start),
-        training_disk(place, size, plan, trained, out=str(folder)),
-        step=done if status == "resume" else None, out=str(folder),
+        made.draft.kind, now.status, _id(now.run), _model(inputs), _data(inputs), _template(inputs),
+        _options(place, asked, given, {*resolved, "probe_every"}), [] if now.status == "complete" else stages,
+        training_memory(size, plan, sets, trained=trained, start=method.reads_reference),
+        training_disk(place, size, plan, trained, out=str(now.folder)),
+        step=now.done if now.status == "resume" else None, out=str(now.folder),
     )  # fmt: skip
 
 
@@ -137,17 +125,26 @@ def _recorded_as(stage: Stage, made: unlearn.Prepared) -> tuple[str | None, str 
     return None, None
 
 
-def _stands(
-    place: Workplace, made: unlearn.Prepared | finetune.Prepared
-) -> tuple[Store | None, Run | None, Path, int, Status]:
-    """The store, the run there, its folder, the step that it would go on from, and its status."""
+@dataclass(frozen=True)
+class _Stands:
+    """How a training run stands: the store and the run in it, None for neither; where its model goes, and the step that
+    it goes on from."""
+
+    store: Store | None
+    run: Run | None
+    folder: Path
+    done: int
+    status: Status
+
+
+def _stands(place: Workplace, made: unlearn.Prepared | finetune.Prepared) -> _Stands:
     store = store_of(place)
     now = standing(place, made.draft, anew=made.anew, force=made.force)
-    status = "complete" if now.written is not None else _status(now.run)
-    if now.run is not None and now.run.state == "complete" and now.written is None:
+    status = _status(now.run)
+    if status == "complete" and now.written is None:
         status = "resume"  # its model is gone, and made again
     marks = [] if store is None or now.run is None else store.checkpoints(now.run.id)
-    return store, now.run, now.folder, marks[0].step if marks else 0, status
+    return _Stands(store, now.run, now.folder, marks[0].step if marks else 0, status)
 
 
 def _id(run: Run | None) -> str | None:
