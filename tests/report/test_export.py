@@ -107,9 +107,12 @@ def test_runs_are_found_by_a_condition(cli: Cli, lab: Lab):
     assert (both.code, Path("y.jsonl").exists()) == (2, False)
 
 
-@pytest.mark.parametrize(("name", "code"), [("x.txt", "ending"), ("x", "ending"), ("there.csv", "exists")])
+@pytest.mark.parametrize(
+    ("name", "code"), [("x.txt", "ending"), ("x", "ending"), ("there.csv", "exists"), ("folder.csv", "value")]
+)
 def test_what_cannot_be_written_is_refused_at_once(name: str, code: str, cli: Cli, lab: Lab):
     Path("there.csv").write_text("mine")
+    Path("folder.csv").mkdir()
     found = cli("export", "results", "--to", name, "--store", lab.store, "--format", "json")
     assert (found.code, found.error["code"]) == (2, code)
     assert Path("there.csv").read_text() == "mine"

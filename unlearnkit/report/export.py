@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.report.written import check_file
 from unlearnkit.text import inert
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def export(
     file = Path(to)
     if file.suffix not in WRITERS:
         raise BadInput(f"--to {file}: its ending says no form", hint=f"one of {', '.join(WRITERS)}", code="ending")
-    if file.exists() and not force:
-        raise BadInput(f"{file} is there already", hint="another --to, or --force to replace it", code="exists")
+    check_file(file, force=force)
     pieces = place.reading().pieces(what, runs)
     from unlearnkit.store.export import arrow_schema
 
