@@ -138,7 +138,7 @@ def theme(ink: str, background: str | None) -> dict[str, Any]:
         "legend": {**text, "labelFontSize": 12, "symbolSize": 90, "symbolStrokeWidth": 2, "rowPadding": 4},
         "title": {"color": ink, "font": font, "fontSize": 14, "fontWeight": 600, "anchor": "start", "offset": 12},
         "text": {"color": ink, "font": font, "fontSize": 11},
-        "rule": {"color": ink},
+        "rule": {"color": ink, "strokeWidth": 1.5},
         "line": {"strokeWidth": 2, "color": COLOURS[0]},
         "point": {"size": 60, "color": COLOURS[0]},
         "bar": {"color": COLOURS[0]},
