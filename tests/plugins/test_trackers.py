@@ -37,12 +37,7 @@ def in_mlflow(run: str) -> Points:
     return {point.step: point.value for point in client.get_metric_history(found.info.run_id, name)}
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(("trackio", in_trackio), id="trackio"),
-        pytest.param(("mlflow", in_mlflow), id="mlflow", marks=pytest.mark.slow),  # its database takes seconds to make
-    ]
-)
+@pytest.fixture(params=[("trackio", in_trackio), ("mlflow", in_mlflow)], ids=lambda param: param[0])
 def kept(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Points]]:
@@ -58,6 +53,7 @@ def kept(
     plugins.cache_clear()
 
 
+@pytest.mark.slow  # importing either takes seconds, as does making MLflow's database
 def test_a_run_that_was_stopped_and_one_on_its_way_are_kept_as_the_store_has_them(
     cli: Cli, kept: Callable[[str], Points], tiny_model_dir: Path, forget_file: Path, retain_file: Path,
     monkeypatch: pytest.MonkeyPatch,
