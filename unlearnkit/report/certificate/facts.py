@@ -85,7 +85,7 @@ def models(place: Workplace, run: Run, folder: str | None) -> tuple[dict[str, An
     source = model_of_run(place, run) if folder is None else _elsewhere(place, run, folder)
     after = {
         "fingerprint": source.fingerprint,
-        "source": source.folder.name,
+        "source": public(source.label),
         "architecture": source.architecture,
         "parameters": source.parameters,
         "read_again": True,

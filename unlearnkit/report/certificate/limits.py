@@ -103,7 +103,8 @@ def limits(body: Mapping[str, Any]) -> list[str]:
         "It is about the one folder whose weights have the fingerprint above. Copies of the model before, other "
         "models, adapters, checkpoints, training data, backups and logs are outside of it.",
         f"The numbers are those of {'float32' if plan['precision'] == 'fp32' else plan['precision']} training and of "
-        "evaluation in float32 in the environment above. In another precision, or quantised, the model may say more.",
+        "evaluation in float32, in the environments named here. In another precision, or quantised, the model may say "
+        "more.",
         "Attacks that are not listed as tried were not tried, and new ones may be found. An attack that brought "
         "nothing back shows that this attack did not.",
     ]

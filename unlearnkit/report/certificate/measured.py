@@ -31,7 +31,7 @@ def measured(place: Workplace, run: Run, samples: Sequence[str]) -> dict[str, An
     return {
         "evaluations": [
             {"run": one.id, "suite": one.method, "before": other and other.id, "n": _covered(place, one, samples),
-             "reference": by_run[one.id].reference}
+             "reference": by_run[one.id].reference, "environment": dict(one.environment)}
             for one, other in pairs
         ],
         "metrics": [

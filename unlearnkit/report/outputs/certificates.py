@@ -113,6 +113,8 @@ class CertifiedEvaluation(Part):
     """samples that were to be forgotten, in it"""
     reference: str | None
     """the evaluation that it was held against, of a model that never saw the samples"""
+    environment: dict[str, Any]
+    """versions, device, threads"""
 
 
 class CertifiedValue(Part):
