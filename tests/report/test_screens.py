@@ -178,8 +178,8 @@ def test_ascii_takes_the_place_of_signs(lab: Lab, monkeypatch: pytest.MonkeyPatc
         assert not stop.value.code
         out.flush()
         written[encoding] = out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
-    assert re.search(r"^graddiff, mrd\s+\|?\s*forget\s+\|?\s*[_.\-:=+*#]{2}", written["ascii"], re.MULTILINE)
-    assert re.search(r"^graddiff, mrd +forget  [▁▂▃▄▅▆▇█]{2}", written["utf-8"], re.MULTILINE)
+    assert re.search(r"^#1 graddiff, mrd\s+\|?\s*forget\s+\|?\s*[_.\-:=+*#]{2}", written["ascii"], re.MULTILINE)
+    assert re.search(r"^#1 graddiff, mrd +forget  [▁▂▃▄▅▆▇█]{2}", written["utf-8"], re.MULTILINE)
     assert len(written["ascii"].splitlines()) == len(written["utf-8"].splitlines())
 
 
@@ -222,6 +222,19 @@ def test_a_terminal_gets_what_it_can_show(term: str, styled: bool, tmp_path: Pat
     os.close(theirs)
     assert (b"\x1b" in os.read(ours, 100_000)) == styled
     os.close(ours)
+
+
+def test_a_report_draws_the_curves_of_its_models_runs(cli: Cli, lab: Lab):
+    _, _, shown = cli("report", "--store", lab.store).out.partition("training, step by step\n")
+    rows = [line.split() for line in shown.splitlines() if re.search("[▁▂▃▄▅▆▇█]", line)]
+    with sqlite3.connect(lab.store) as db:
+        for run in lab.unlearned.values():
+            steps = [json.loads(t) for (t,) in db.execute("SELECT terms FROM step WHERE run = ? ORDER BY step", [run])]
+            for term in ("forget", "retain", "loss"):
+                first, last = (f"{step[term]:.4g}" for step in (steps[0], steps[-1]))
+                curve = "▁▁" if first == last else "▁█" if steps[0][term] < steps[-1][term] else "█▁"
+                assert [term, curve, first, last] in [row[-4:] for row in rows]
+    assert len(rows) == 3 * len(lab.unlearned)
 
 
 def test_curves_stand_beside_their_numbers():

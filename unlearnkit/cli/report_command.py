@@ -113,8 +113,8 @@ def show_report(place: Workplace, screen: Output, found: Findings) -> None:
     from unlearnkit.report.training import curves_table
 
     tables = report_tables(found)
-    if trained := {e.writer.id: e.writer for e in found.evaluated if e.writer is not None}:
-        tables.append(curves_table(place.reading(), list(trained.values())))
+    if any(e.writer is not None for e in found.evaluated):
+        tables.append(curves_table(place.reading(), found.evaluated))
     for table in tables:
         screen.console().print(table)
     if found.more:

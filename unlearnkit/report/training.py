@@ -10,6 +10,7 @@ from unlearnkit.report.sheet import Sheet, drawn, fixed, label, number, text
 from unlearnkit.report.spark import spark
 
 if TYPE_CHECKING:
+    from unlearnkit.report.collect import Evaluated
     from unlearnkit.runs.training import TrainingReport
     from unlearnkit.store import Store
     from unlearnkit.store.records import Run, StepRow
@@ -43,16 +44,20 @@ DRAWN = ("forget", "retain", "loss")
 """Terms that a report shows the curves of."""
 
 
-def curves_table(store: Store, runs: Sequence[Run]) -> Sheet:
-    """How training runs went: what they forget, what they keep, and what the optimiser saw."""
+def curves_table(store: Store, evaluated: Sequence[Evaluated]) -> Sheet:
+    """How the runs went that made the models of evaluations: what they forget, what they keep, what the optimiser saw.
+    Each stands once, under the number of its first evaluation."""
     sheet = Sheet(
         "training, step by step",
         label("model"), fixed("term"), drawn("curve"), number("first"), number("last"),
         note="a bar is lowest or highest within its own line",
     )  # fmt: skip
-    for run in runs:
-        steps, sampler = store.steps(run.id), run.config.get("sampler")
-        called = f"{run.method}, {sampler}" if sampler else run.method
+    seen: set[str] = set()
+    for i, e in enumerate(evaluated, 1):
+        if e.writer is None or e.writer.id in seen:
+            continue
+        seen.add(e.writer.id)
+        steps, called = store.steps(e.writer.id), f"#{i} {e.label}"
         for name in [name for name in DRAWN if steps and name in steps[-1].terms]:
             values = [row.terms.get(name) for row in steps]
             sheet.add(called, name, spark(values), _term(values[0]), _term(values[-1]))
