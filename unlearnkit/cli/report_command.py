@@ -69,7 +69,8 @@ def command(
     files.check()
     conditions = [] if wanted is None else parse_all("--assert", wanted)
     named = meant(place, runs, where)
-    newest = None if named or not screen.tables else NEWEST if files.any else SHOWN
+    judged = conditions and named  # all of what was named is, be it shown or not
+    newest = None if runs or judged or not screen.tables else NEWEST if files.any else SHOWN
     found = collect(place, named, newest=newest)
     clauses = []
     if conditions:

@@ -136,8 +136,8 @@ def collect(place: Workplace, refs: Sequence[str], *, newest: int | None = None)
     """Everything about the runs that were named, or about all of the store.
 
     Args:
-        newest: where no run is named, only so many evaluations, attacks, score and training runs, those that were asked
-            for last, with all evaluations of the very last one's model.
+        newest: only so many evaluations, attacks, score and training runs of these, those that were asked for last,
+            with all evaluations of the very last one's model.
 
     Raises:
         NotFound, BadInput: a reference that means no run, or several.

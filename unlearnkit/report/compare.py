@@ -21,7 +21,6 @@ from unlearnkit.runs.scored import Scored, bins, choose_scored, scored
 from unlearnkit.runs.thresholds import evaluations
 
 if TYPE_CHECKING:
-    from unlearnkit.contracts import Columns
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import records
 
@@ -177,14 +176,16 @@ def _common(columns: Sequence[Mapping[Key, Terms]], left_out: Mapping[str, str])
 
 def _read(place: Workplace, run: str) -> Read:
     """A run's terms by split and metric, and the samples of its splits."""
-    from unlearnkit.evaluating import columns
-
-    results = place.reading().results(run)
-    made: Columns = columns(results, offered(place, suite_of(place, place.reading().run(run))))
-    terms: dict[Key, Terms] = {key: dict(zip(of.samples, of.terms.tolist(), strict=True)) for key, of in made.items()}
+    store = place.reading()
+    values, metrics = store.values(run), offered(place, suite_of(place, store.run(run)))
+    terms: dict[Key, Terms] = {}
     samples: dict[str, set[str]] = {}
-    for result in results:
-        samples.setdefault(result.split, set()).add(result.sample)
+    for (split, name), of in values.items():
+        samples.setdefault(split, set()).update(of)
+        defined = {sample: value for sample, value in of.items() if value is not None}
+        if defined and (split, name) in metrics:
+            made = metrics[split, name].summarise(np.array(list(defined.values())), split)
+            terms[split, name] = dict(zip(defined, made.tolist(), strict=True))
     return terms, samples
 
 

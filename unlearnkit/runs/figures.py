@@ -91,7 +91,7 @@ class Figures:
             if ranked.id not in self._pieces:
                 self._pieces[ranked.id] = bins(scored(self._place, ranked).defined, 3)
             pieces = dict(zip(names, self._pieces[ranked.id], strict=True))
-            made = measures.thirds(self._store.results(run.id, split="forget"), pieces, keys)
+            made = measures.thirds(self._store.values(run.id, split="forget"), pieces, keys)
             rows = self._keep(run.id, [replace(row, scores=ranked.id) for row in made])
         return [row for row in rows if row.n]
 
@@ -159,20 +159,19 @@ class Measures:
         return rows
 
     def thirds(
-        self, results: Sequence[records.Result], pieces: Mapping[str, Sequence[str]], keys: Keys
+        self,
+        values: Mapping[tuple[str, str], Mapping[str, float | None]],
+        pieces: Mapping[str, Sequence[str]],
+        keys: Keys,
     ) -> list[records.FigureRow]:
         """A row for each key: the mean over those of a piece's samples that have a value."""
         import numpy as np
 
-        values: dict[tuple[str, str], dict[str, float]] = {}
-        for r in results:
-            if r.value is not None:
-                values.setdefault((r.split, r.metric), {})[r.sample] = r.value
         inside = {third: sorted(piece) for third, piece in pieces.items()}
         rows = []
         for (split, metric, third), key in keys.items():
             of = values.get((split, metric), {})
-            some = np.array([of[sample] for sample in inside[third] if sample in of])
+            some = np.array([value for sample in inside[third] if (value := of.get(sample)) is not None])
             mean = float(self.metrics[split, metric].summarise(some, split).mean()) if len(some) else None
             rows.append(records.FigureRow(split, metric, third, key, mean, len(some)))
         return rows
