@@ -88,13 +88,18 @@ def of_command(whole: dict[str, Any], command: str) -> dict[str, Any]:
 
 
 def _lean(part: Any, keep: Sequence[str] = ()) -> Any:
-    """Without the titles and defaults that pydantic makes of names in Python; several simple types in one list."""
+    """Without the titles and defaults that pydantic makes of names in Python, and without what some of its versions
+    say besides; several simple types in one list."""
     if isinstance(part, list):
         return [_lean(one) for one in part]
     if not isinstance(part, dict):
         return " ".join(part.split()) if isinstance(part, str) else part
     made = [key for key in ("title", "default") if key not in keep and not isinstance(part.get(key), dict)]
     rest = {key: _lean(value) for key, value in part.items() if key not in made}
+    if rest.get("additionalProperties") is True:
+        del rest["additionalProperties"]
+    if "const" in rest:
+        rest.pop("enum", None)
     kinds = rest.get("anyOf")
     if isinstance(kinds, list) and all(kind.keys() == {"type"} for kind in kinds):
         del rest["anyOf"]
