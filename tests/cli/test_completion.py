@@ -80,7 +80,10 @@ def runs(tmp_path: Path) -> list[str]:
         (("suites", "show", "rw"), ["rwku"]),
         (("metrics", "show", "model_u"), ["model_utility"]),
         (("plugins", "show", "mrd-p"), ["mrd-per-token"]),
+        (("plugins", "new", "np"), []),
         (("unlearn", "--forget", "for"), ["file"]),
+        (("unlearn", "--model", ""), ["file"]),
+        (("store", "import", ""), ["file"]),
         (("unlearn", "--out", "o"), ["dir"]),
         (("unlearn", "--plugin", "nothing-is-called-so"), []),
     ],
@@ -99,6 +102,12 @@ def test_runs_come_newest_first_with_a_few_words(offered: Offered, runs: list[st
     assert offered("report", "--store", "elsewhere.db", "") == []
     assert offered("eval", "") == [old]  # what has a model
     assert offered("unlearn", "--reference", "@") == ["@last"]
+
+
+def test_tags_are_those_that_runs_have(offered: Offered, cli: Cli, runs: list[str]):
+    assert cli("runs", "tag", runs[0], "paper", "poster").code == 0
+    assert offered("runs", "tag", runs[1], "pa") == ["paper"]
+    assert offered("runs", "tag", runs[1], "p") == ["paper", "poster"]
 
 
 def test_no_store_is_made_and_none_is_touched(offered: Offered, runs: list[str], tmp_path: Path):

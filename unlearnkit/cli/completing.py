@@ -19,8 +19,8 @@ Finder = Callable[[click.Context], Iterable[tuple[str, str | None]]]
 
 def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
     """Names that begin as a value does, in any case; files where a file may be meant and no name is."""
-    parent = ctx.parent.info_name if ctx.parent else ""
-    find = FINDERS.get(f"{parent} {param.name}") or FINDERS.get(str(param.name))
+    command = ctx.command_path.partition(" ")[2]
+    find = FINDERS.get(f"{command} {param.name}") or FINDERS.get(str(param.name))
     begun = incomplete.rpartition("+")[0] + "+" if param.name == "suite_name" and "+" in incomplete else ""
     found: list[CompletionItem[Any]] = []
     if find is not None:
@@ -33,10 +33,10 @@ def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 
 
 def _files(param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
-    said = (param.metavar or "").replace("SPLIT=DATA", "")
+    said = (param.metavar or str(param.name)).upper().replace("SPLIT=DATA", "")
     if "FOLDER" in said:
         return [CompletionItem(incomplete, type="dir")]
-    named = any(word in said for word in ("DATA", "MODEL", "FILE", "PATH")) or param.name in ("suite_name", "data")
+    named = param.name == "suite_name" or any(word in said for word in ("DATA", "MODEL", "FILE", "PATH"))
     return [CompletionItem(incomplete, type="file")] if named else []
 
 
@@ -94,6 +94,14 @@ def runs(*kinds: str) -> Finder:
     return find
 
 
+def tags(ctx: click.Context) -> Iterator[tuple[str, str | None]]:
+    """Tags that runs have."""
+    from unlearnkit.settings import load_settings
+    from unlearnkit.store import glance
+
+    return ((tag, None) for tag in glance.tags(ctx.params.get("store") or load_settings().store))
+
+
 FINDERS: dict[str, Finder] = {
     "plugin": names("algorithm"),
     "sampler": names("sampler"),
@@ -104,11 +112,11 @@ FINDERS: dict[str, Finder] = {
     "attack": names("attack"),
     "metrics": names("metric"),
     "suite_name": names("suite"),
-    "plugins name": names(
+    "plugins show name": names(
         "algorithm", "wrapper", "scorer", "sampler", "metric", "aggregate", "adapter", "attack", "suite"
     ),
-    "metrics name": names("metric", "aggregate"),
-    "suites name": names("suite"),
+    "metrics show name": names("metric", "aggregate"),
+    "suites show name": names("suite"),
     "option": keys(("plugin", "algorithm"), ("scorer", "scorer"), ("attack", "attack")),
     "sampler_option": keys(("sampler", "sampler")),
     "wrapper_option": keys(("wrapper", "wrapper")),
@@ -119,8 +127,8 @@ FINDERS: dict[str, Finder] = {
     "other": runs(),
     "reference": runs(),
     "scores": runs("score"),
+    "tags": tags,
     "eval model": runs("unlearn", "finetune"),
     "attack model": runs("unlearn", "finetune"),
-    "model": runs("unlearn", "finetune"),
 }
-"""By a parameter's name, or by the group of commands and its name."""
+"""By a parameter's name, or by a command's and its."""
