@@ -73,6 +73,8 @@ def blocks(page: str) -> list[Block]:
 RUN = [page for page in PAGES if any(b.language in ("sh", "python", "sql") and not b.reason for b in blocks(page))]
 EXTRA = {"lm-eval"}
 """Commands of distributions of their own."""
+OTHERS = {"datasette"}
+"""Programs whose words are theirs to read."""
 
 
 # --------------------------------------------------------------------------------------------------- what is only read
@@ -104,7 +106,7 @@ def read(words: list[str]) -> None:
         assert rest[0] == "install"
     elif program in ("python", "pytest"):
         assert rest[0].startswith("-") or (ROOT / rest[0]).exists(), "no such file"
-    else:
+    elif program not in OTHERS:
         assert "unlearnkit" in words, "neither the kit nor a tool that is known here"
         typed_there = words[words.index("unlearnkit") + 1 :]
         understand(list(takewhile(lambda word: word != ">", typed_there)))
