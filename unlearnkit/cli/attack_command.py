@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unlearnkit.cli.common import data_options, follow_up, make_command, plugin_options, take_columns, template_options
+from unlearnkit.cli.common import (
+    data_options,
+    dry_run_option,
+    follow_up,
+    make_command,
+    plugin_options,
+    take_columns,
+    template_options,
+)
+from unlearnkit.cli.dry import show_plan, typed
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import WHOLE, Several, key_values
 
@@ -38,6 +47,7 @@ unlearnkit attack sample forgot --forget forget.jsonl -o n=16
 )
 @click.option("--max-new-tokens", type=WHOLE, help="Longest generation (default: 200).")
 @click.option("--batch-size", type=WHOLE, default=8, show_default=True, help="Samples in a forward pass.")
+@dry_run_option
 @template_options
 @data_options
 def command(place: Workplace, screen: Output, option: tuple[str, ...], **arguments: Any) -> None:
@@ -48,12 +58,18 @@ def command(place: Workplace, screen: Output, option: tuple[str, ...], **argumen
     """
     options = key_values("-o", option)
     from unlearnkit.data.samples import DataSpec
-    from unlearnkit.runs.attack import attack
+    from unlearnkit.runs.attack import carry_out, prepared
 
     columns = take_columns(arguments)
     sources = {role: arguments.pop(role) for role in ROLES}
     data = {role: DataSpec(source, **columns) for role, source in sources.items() if source is not None}
-    found = attack(place, data=data, options=options, **arguments)
+    made = prepared(place, data=data, options=options, **arguments)
+    if place.dry:
+        from unlearnkit.runs.dry import attacking
+
+        show_plan(screen, attacking(place, made, typed()))
+        return
+    found = carry_out(place, made)
     show_attack(screen, found)
     screen.next(follow_up("report", found.run))
 

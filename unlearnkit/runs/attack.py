@@ -59,7 +59,35 @@ class AttackReport:
         return as_json(self)
 
 
-def attack(
+@dataclass(frozen=True)
+class Prepared:
+    """An attack, checked and not begun, and the same on what it is held against, under the name that was given."""
+
+    own: Assault
+    theirs: Assault | None = None
+    reference: str | None = None
+
+
+def attack(place: Workplace, **asked: Any) -> AttackReport:
+    """Attack a model, computing only what the store does not hold, as `prepared` describes it.
+
+    Raises:
+        UnlearnkitError: what `prepared` does; `plugin-error`.
+    """
+    return carry_out(place, prepared(place, **asked))
+
+
+def carry_out(place: Workplace, made: Prepared) -> AttackReport:
+    """Find or begin the run, and before it that of the reference; measure what is missing, and report."""
+    other, before = None, 0
+    if made.theirs is not None:  # first, so that what was called for is what was done last
+        place.progress.say(f"the same attack on {made.reference}, which the numbers are held against, comes first")
+        other, before = _run(place, made.theirs, aside=True)
+    run, computed = _run(place, made.own)
+    return report_of(place, run, other, before + computed)
+
+
+def prepared(
     place: Workplace,
     *,
     model: str,
@@ -72,8 +100,8 @@ def attack(
     batch_size: int = BATCH_SIZE,
     template: str = "auto",
     system_prompt: str | None = None,
-) -> AttackReport:
-    """Attack a model, computing only what the store does not hold.
+) -> Prepared:
+    """An attack on a model.
 
     Args:
         model: folder, hub name, `gguf:FILE`, `run:ID`, or the id of a run that wrote a model.
@@ -108,13 +136,7 @@ def attack(
         return Assault(attack, plugin, task, asked)
 
     own = assault(run_source(place, model), against)
-    theirs = None if against is None else assault(against, None)
-    other, before = None, 0
-    if theirs is not None:  # first, so that what was called for is what was done last
-        place.progress.say(f"the same attack on {reference}, which the numbers are held against, comes first")
-        other, before = _run(place, theirs, aside=True)
-    run, computed = _run(place, own)
-    return report_of(place, run, other, before + computed)
+    return Prepared(own, None if against is None else assault(against, None), reference)
 
 
 @dataclass(frozen=True)
@@ -155,13 +177,17 @@ class Assault:
             "questions": [sample.questions for sample in forget.samples],
         }
 
+    def identity(self, place: Workplace) -> str:
+        """What makes two attacks the same run."""
+        return digest("attack", self.determines(place), self.task.determines(place), place.environment())
+
     def draft(self, place: Workplace) -> records.Run:
         now, inputs, shown = place.environment(), self.inputs, self.shown
         sets = {**inputs.sets, **({} if shown is None else {SHOWN: shown})}
         return records.Run(
             id=new_id(),
             kind="attack",
-            identity=digest("attack", self.determines(place), self.task.determines(place), now),
+            identity=self.identity(place),
             state="created",
             method=self.name,
             model=inputs.model.fingerprint,

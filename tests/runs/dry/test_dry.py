@@ -48,11 +48,13 @@ def words(model: str, forget_file: Path, retain_file: Path) -> dict[str, list[st
             "--max-new-tokens", "4"],
         "finetune": ["finetune", "--model", model, "--data", str(retain_file), "--max-steps", "2"],
         "eval": ["eval", model, *both, "--max-new-tokens", "4"],
+        "attack": ["attack", "relearn", model, "--forget", str(forget_file), "-o", "k=2", "-o", "steps=1",
+            "--max-new-tokens", "4"],
         "sweep": ["sweep", "--model", model, *both, "--max-steps", "2", "--plugin", "ga,npo"],
     }  # fmt: skip
 
 
-COMMANDS = ("score", "unlearn", "finetune", "eval", "sweep")
+COMMANDS = ("score", "unlearn", "finetune", "eval", "attack", "sweep")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -64,7 +66,7 @@ def test_it_writes_nothing_where_there_is_nothing(cli: Cli, words: dict[str, lis
 
 
 def test_it_leaves_a_store_as_it_was(cli: Cli, words: dict[str, list[str]], tmp_path: Path):
-    commands = ("score", "eval", "unlearn")
+    commands = ("score", "eval", "unlearn", "attack")
     for command in commands:
         assert cli(*words[command]).code == 0
     before, folder = tree(tmp_path), tmp_path.stat().st_mtime_ns
@@ -88,6 +90,7 @@ def test_it_leaves_a_store_as_it_was(cli: Cli, words: dict[str, list[str]], tmp_
         ("unlearn", ["--until", "forget.nll"]),
         ("finetune", ["--data", "there.jsonl"]),
         ("eval", ["--suite", "tuffo"]),
+        ("attack", ["--metrics", "none"]),
         ("eval", ["--reference", "01ABC"]),
     ],
     ids=str,

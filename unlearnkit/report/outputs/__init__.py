@@ -26,7 +26,7 @@ COMMANDS: dict[str, Sequence[type[Output]]] = {
     "finetune": [numbers.Training, plans.Plan],
     "sweep": [numbers.Sweep],
     "eval": [numbers.Evaluation, plans.Plan],
-    "attack": [numbers.Attack],
+    "attack": [numbers.Attack, plans.Plan],
     "import": [numbers.Evaluation, numbers.Imported],
     "resume": [numbers.Score, numbers.Training, numbers.Evaluation, numbers.Attack],
     "certificate issue": [certificates.Certificate],

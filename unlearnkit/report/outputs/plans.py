@@ -148,7 +148,7 @@ class Plan(Output):
     dry_run: Literal[True]
     """nothing was done"""
     command: str
-    """`score`, `unlearn`, `finetune` or `eval`"""
+    """`score`, `unlearn`, `finetune`, `eval` or `attack`"""
     status: Literal["new", "resume", "complete", "busy"]
     """how the run stands; `busy`: another process works on it"""
     run: str | None

@@ -5,7 +5,7 @@ The commands' own planning says what is to be done; here it is counted and price
 
 from unlearnkit.runs.dry.plan import Disk, Forecast, Memory, Option, Seconds, Stage
 from unlearnkit.runs.dry.sweeping import Total, sweeping
-from unlearnkit.runs.dry.use import evaluating, finetuning, scoring, unlearning
+from unlearnkit.runs.dry.use import attacking, evaluating, finetuning, scoring, unlearning
 
 __all__ = [
     "Disk",
@@ -15,6 +15,7 @@ __all__ = [
     "Seconds",
     "Stage",
     "Total",
+    "attacking",
     "evaluating",
     "finetuning",
     "scoring",

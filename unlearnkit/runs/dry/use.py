@@ -23,7 +23,7 @@ from unlearnkit.training.finetune import FineTuning
 if TYPE_CHECKING:
     from unlearnkit.contracts import Algorithm
     from unlearnkit.data.encode import Encoded
-    from unlearnkit.runs import evaluate, finetune, score, unlearn
+    from unlearnkit.runs import attack, evaluate, finetune, score, unlearn
     from unlearnkit.runs.inputs import Inputs
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import Store
@@ -68,6 +68,25 @@ def evaluating(place: Workplace, made: evaluate.Prepared, given: Collection[str]
         "eval", status, _id(run), _model(task.inputs), _data(task.inputs), _template(task.inputs),
         _options(place, asked, given), stages,
         reading_memory(size, task.inputs.encoded.values(), task.batch_size), no_disk(place),
+    )  # fmt: skip
+
+
+def attacking(place: Workplace, made: attack.Prepared, given: Collection[str] = ()) -> Forecast:
+    """The plan of `attack`: what is measured before. Its conditions are known when it makes them."""
+    store, task, source = store_of(place), made.own.task, made.own.inputs.model
+    run, size = place.find("attack", made.own.identity(place)), size_of(source)
+    paces, status, stages = Paces(place, store, source, size), _status(run), []
+    for name, one in (("the reference before", made.theirs), ("before the attack", made.own)):
+        if one is not None and not (one is made.own and status == "complete"):
+            stage = eval_stage(place, store, one.task, one.inputs.model.fingerprint, name)
+            stages.append(paces.priced(stage, "eval", task.suite.name))
+    if status != "complete":
+        note = "each as much again, with what the attack does to the weights; how many, it shows when it makes them"
+        stages.append(Stage("conditions", "conditions", 1, bound="least", note=note))
+    return Forecast(
+        "attack", status, _id(run), _model(task.inputs), _data(task.inputs), _template(task.inputs),
+        _options(place, made.own.asked, given), stages,
+        reading_memory(size, task.inputs.encoded.values(), task.batch_size, copies=2), no_disk(place),
     )  # fmt: skip
 
 
