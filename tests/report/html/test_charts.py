@@ -119,16 +119,17 @@ def test_series_are_told_apart_without_colour(named: dict[str, Chart]):
 
 def test_what_has_no_error_or_no_spread_is_drawn_without(tmp_path: Path):
     filled = fill(tmp_path / "unlearnkit.db")
+    refs = [filled.runs[f"{name}-eval"] for name in ("before", "mrd", "alone")]
     with Store.open(filled.path) as store:
         like = store.run(filled.runs["scores"])
         for name, scores in (("loss", [2.5] * 23 + [None]), ("length", [3.0])):
             run, _ = store.begin(replace(like, id=new_id(), identity=name, method=name, state="created"))
             made = [ScoreRow(s, v, None, 1, "ok" if v else "no_target") for s, v in zip(FORGET, scores, strict=False)]
             store.put_scores(run.id, made)
-            store.finish(run.id, "complete")
+            refs.append(store.finish(run.id, "complete").id)
         store.put_aggregates(filled.runs["mrd-eval"], [AggregateRow("model_utility", 0.8)])
     with Workplace(Settings(store=str(filled.path))) as place:
-        drawn = charts(subject(place, collect(place, ()), ()))
+        drawn = charts(subject(place, collect(place, refs), refs))
         named = {chart.name: chart for of in drawn.values() for chart in of.drawn}
         assert len(list(images(drawn, "svg"))) == len(named)
     assert len(rows_of := rows_in(named["difficulty-s2-ranked"])) == 1 and len(rows_of[0]) == 23  # no layer of errors
