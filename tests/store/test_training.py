@@ -10,7 +10,7 @@ import torch
 
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.store import Store
-from unlearnkit.store.records import Checkpoint, OrderRow, StepRow
+from unlearnkit.store.records import Checkpoint, OrderRow, ProbeRow, StepRow
 
 from .making import a_run
 
@@ -32,6 +32,13 @@ def test_a_step_that_turns_out_otherwise_is_reported_and_left(store: Store):
     assert store.put_steps(run, changed) == [7, 8]
     assert store.steps(run) == steps
     assert store.put_steps(run, []) == []
+
+
+def test_a_run_is_probed_from_its_first_nll_on(store: Store):
+    run, other = a_run(store).id, a_run(store, "other").id
+    assert not store.probed(run)
+    store.put_probes(run, [ProbeRow(0, "a", None, True)])
+    assert store.probed(run) and not store.probed(other)
 
 
 def test_orders(store: Store):

@@ -39,6 +39,11 @@ class Training(Base):
             rows = connection.execute(query).mappings().all()
         return [ProbeRow(row["updates"], row["sample"], row["nll"], bool(row["swept"])) for row in rows]
 
+    def probed(self, run_id: str) -> bool:
+        """Whether a run has NLLs on the way."""
+        with self._read() as connection:
+            return connection.scalar(sa.select(sa.exists().where(schema.probe.c.run == run_id))) or False
+
     def put_order(self, run_id: str, order: OrderRow) -> None:
         with self._write() as connection:
             put(connection, schema.draw_order, [fields(order, run=run_id)])

@@ -75,7 +75,7 @@ def choose_runs(place: Workplace, refs: Sequence[str]) -> tuple[list[records.Run
                 raise BadInput(f"run {run.id} is no complete unlearning: it is {run.kind}, {run.status}", code="run")
     else:
         runs = store.runs(kind="unlearn", state="complete")[::-1]
-    looked_at = [run for run in runs if store.probes(run.id)]
+    looked_at = [run for run in runs if store.probed(run.id)]
     if refs and len(looked_at) < len(runs):
         missing = next(run for run in runs if run not in looked_at)
         raise NotFound(f"run {missing.id} has no NLLs of its samples on the way", hint=AGAIN, code="probes")
