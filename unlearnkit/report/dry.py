@@ -72,7 +72,7 @@ def _stages(stages: Sequence[Stage]) -> Sheet:
 
 
 def _time(stage: Stage) -> str:
-    return "–" if stage.seconds is None else between(stage.seconds.low, stage.seconds.high)
+    return "–" if stage.seconds is None or not stage.left else between(stage.seconds.low, stage.seconds.high)
 
 
 def _costs(found: Forecast | Total) -> Sheet:

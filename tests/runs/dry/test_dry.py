@@ -254,6 +254,12 @@ def test_a_reference_that_is_a_model_is_planned_too(place, model, forget, tmp_pa
     with dry(place) as looking:
         found = evaluating(looking, evaluate.prepared(looking, **asked))
     assert [(one.name, one.left) for one in found.stages] == [("evaluation of the reference", 8), ("evaluation", 8)]
+    made = evaluate.evaluate(place, **{**asked, "reference": None})
+    with dry(place) as looking:
+        found = evaluating(looking, evaluate.prepared(looking, **asked))
+    assert (found.status, found.run) == ("complete", made.run)
+    assert [(one.name, one.left) for one in found.stages] == [("evaluation of the reference", 8)]
+    assert "only what it is held against" in found.says
 
 
 @pytest.mark.slow

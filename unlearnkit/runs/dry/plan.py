@@ -139,6 +139,8 @@ class Forecast:
     @property
     def says(self) -> str:
         """How the run stands, in a sentence."""
+        if self.status == "complete" and any(stage.left for stage in self.stages):
+            return f"this is run {self.run}, complete: only what it is held against would be computed"
         if self.status == "complete":
             return f"this is run {self.run}, complete: nothing would be computed"
         if self.status == "busy":
