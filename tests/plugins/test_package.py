@@ -152,9 +152,11 @@ def test_what_is_no_package_is_refused(tmp_path: Path):
         check(tmp_path / "gone")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "mine"\n')
     (tmp_path / "torn.whl").write_text("not a zip")
+    with zipfile.ZipFile(tmp_path / "empty.whl", "w") as wheel:
+        wheel.writestr("mine.py", "")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "pyproject.toml").write_text("= [")
-    for path in (tmp_path, tmp_path / "torn.whl", tmp_path / "odd", tmp_path / "odd" / "pyproject.toml"):
+    for path in (".", "torn.whl", "empty.whl", "odd", "odd/pyproject.toml"):
         with pytest.raises(BadInput) as caught:
-            check(path)
+            check(tmp_path / path)
         assert caught.value.code == "package"

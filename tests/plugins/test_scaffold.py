@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import unlearnkit.testing.wrapper  # noqa: F401 - torch loads once in a process: not in a pytester, which forgets it again
 from unlearnkit import scaffold, testing
 from unlearnkit.contracts import API_VERSION, KINDS
 from unlearnkit.errors import BadInput

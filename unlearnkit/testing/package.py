@@ -117,7 +117,9 @@ def _from_wheel(path: Path, unpacked: Path) -> Package:
             archive.extractall(unpacked)
     except zipfile.BadZipFile as error:
         raise BadInput(f"{path}: {error}", code="package") from error
-    (found,) = distributions(path=[str(unpacked)])
+    found = next(iter(distributions(path=[str(unpacked)])), None)
+    if found is None:
+        raise BadInput(f"{path} is no wheel: it has no metadata", code="package")
     points = tuple((point.name, point.value) for point in found.entry_points.select(group=GROUP))
     return _with_points(Package(found.name, (str(unpacked),), points), path)
 
