@@ -126,6 +126,14 @@ def test_an_evaluation_of_other_samples_does_not_count(cli: Cli, tiny_model_dir:
     assert found["evaluations"] == [] and "an evaluation of the model" in {row["what"] for row in found["absent"]}
 
 
+def test_before_is_what_was_asked_the_same_however_old(cli: Cli, lab: Lab, retain_file: Path, tmp_path: Path):
+    store = shutil.copy(lab.store, tmp_path / "copy.db")
+    words = ("eval", lab.model, "--forget", lab.forget, "--retain", retain_file, "--store", store)
+    assert cli(*words, "--template", "plain", "--max-new-tokens", 4).code == 0
+    found = cli("certificate", "issue", lab.unlearned["mrd"], "--store", store, "--format", "json").json
+    assert [one["before"] for one in found["evaluations"]] == [lab.evaluated["before"]]
+
+
 # ------------------------------------------------------------------------------------------------- what it gives away
 
 

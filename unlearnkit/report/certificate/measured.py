@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 def measured(place: Workplace, run: Run, samples: Sequence[str]) -> dict[str, Any]:
     """Evaluations, numbers, samples and attacks."""
-    after = _evaluations(place, str(run.summary["model"]), samples)
-    pairs = [(one, _twin(_evaluations(place, run.model, samples), one)) for one in after]
+    written = str(run.summary["model"])
+    after = _runs(place, "eval", written, samples)
+    newest = list({one.method: one for one in reversed(after)}.values())
+    earlier = _runs(place, "eval", run.model, samples)
+    pairs = [(one, _twin(earlier, one)) for one in newest]
+    difficulty = _difficulty(place, run, samples)
     found = collect(place, [run.id, *(other.id for _, other in pairs if other is not None)])
     by_run = {e.run.id: e for e in found.evaluated}
-    attacks = [a for a in found.attacks if a.run in {r.id for r in _attacks(place, run, samples)}]
+    tried = {one.id for one in _runs(place, "attack", written, samples)}
+    attacks = [a for a in found.attacks if a.run in tried]
     return {
         "evaluations": [
             {"run": one.id, "suite": one.method, "before": other and other.id, "n": _covered(place, one, samples),
@@ -40,32 +45,26 @@ def measured(place: Workplace, run: Run, samples: Sequence[str]) -> dict[str, An
             for row in _numbers(found, by_run[one.id], None if other is None else by_run[other.id])
         ],
         "training_nll": training_nll(place, run, list(samples)),
-        "difficulty": _difficulty(place, run, samples),
+        "difficulty": difficulty,
         "attacks": [
             {"run": a.run, "attack": a.attack, "options": dict(place.reading().run(a.run).config["options"]),
              "outcomes": a.json()["outcomes"]}
             for a in attacks
         ],
-        "samples": _samples(place, run, samples, pairs, [a.run for a in attacks]),
+        "samples": _samples(place, samples, difficulty, pairs, [a.run for a in attacks]),
     }  # fmt: skip
 
 
-def _evaluations(place: Workplace, model: str, samples: Collection[str]) -> list[Run]:
-    """The newest of each suite that is about these samples."""
-    runs = place.reading().runs(kind="eval", state="complete", model=model)
-    fitting = [run for run in runs if _covered(place, run, samples)]
-    return list({run.method: run for run in reversed(fitting)}.values())
+def _runs(place: Workplace, kind: str, model: str, samples: Collection[str]) -> list[Run]:
+    """The complete evaluations of a model, or attacks on it, that are about these samples, newest first."""
+    runs = place.reading().runs(kind=kind, state="complete", model=model)
+    return [run for run in runs if run.config.get("request") and _covered(place, run, samples)]
 
 
 def _twin(runs: Sequence[Run], one: Run) -> Run | None:
     """The evaluation of the other model that asked the same."""
     same = [run for run in runs if run.method == one.method]
     return next((run for run in same if run.config.get("asked") == one.config.get("asked")), None)
-
-
-def _attacks(place: Workplace, run: Run, samples: Collection[str]) -> list[Run]:
-    runs = place.reading().runs(kind="attack", state="complete", model=str(run.summary["model"]))
-    return [one for one in runs if _covered(place, one, samples)]
 
 
 def _covered(place: Workplace, run: Run, samples: Collection[str]) -> int:
@@ -120,12 +119,11 @@ def _difficulty(place: Workplace, run: Run, samples: Sequence[str]) -> dict[str,
 
 
 def _samples(
-    place: Workplace, run: Run, samples: Sequence[str], pairs: Sequence[tuple[Run, Run | None]], attacks: Sequence[str]
-) -> dict[str, Any]:
+    place: Workplace, samples: Sequence[str], difficulty: dict[str, Any] | None,
+    pairs: Sequence[tuple[Run, Run | None]], attacks: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
     """One metric of the forget set, sample by sample: before, after, and the worst that any attack made of it."""
-    store = place.reading()
-    difficulty = _difficulty(place, run, samples)
-    scores = {} if difficulty is None else store.scores(difficulty["run"])
+    scores = {} if difficulty is None else place.reading().scores(difficulty["run"])
     one, other = pairs[0] if pairs else (None, None)
     after, metric = _values(place, one, None)
     before, _ = _values(place, other, metric)
