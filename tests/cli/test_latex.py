@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Answer
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pylatexenc import latex2text
 from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec
@@ -99,6 +99,7 @@ def test_hostile_cells_are_text(capsys: pytest.CaptureFixture[str]):
     assert lines == [[clean(text).strip(), str(i)] for i, text in enumerate(HOSTILE)]
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text())
 def test_any_text_is_shown_as_it_is(text: str):
     nodes = read(escape(text))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unlearnkit.report.spark import ASCII, BARS, spark
 
+UNTIMED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -34,6 +35,7 @@ def test_lines(values: list[float | None], line: str):
     assert spark(values) == line
 
 
+@UNTIMED
 @given(st.lists(FINITE, min_size=1, max_size=24))
 def test_higher_values_have_no_lower_bars(values: list[float]):
     found = heights(spark(values))
@@ -44,6 +46,7 @@ def test_higher_values_have_no_lower_bars(values: list[float]):
         assert (ordered[0], ordered[-1]) == (0, len(BARS) - 1)
 
 
+@UNTIMED
 @given(st.lists(st.none() | FINITE, max_size=200), st.integers(1, 40))
 def test_neighbours_share_a_bar_where_there_is_no_room(values: list[float | None], width: int):
     line = spark(values, width)
