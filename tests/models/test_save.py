@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -43,6 +44,8 @@ def test_a_generation_configuration_that_transformers_refuses_is_saved(folder: P
     (folder / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.6, "top_p": 0.9}')
     source = resolve(str(folder))
     save_model(load_model(source), load_tokenizer(source), tmp_path / "out", card="")
+    saved = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert (saved["temperature"], saved["top_p"]) == (0.6, 0.9)
 
 
 @pytest.mark.parametrize("out", ["", ".", "a\0b"])

@@ -16,7 +16,7 @@ from unlearnkit.models.load import quiet
 from unlearnkit.models.source import resolve
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def save_model(
@@ -73,8 +73,9 @@ def check_out(out: str | Path, force: bool) -> None:
 def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, card: str) -> None:
     """Write model, tokenizer and card into an existing folder."""
     _forget_quantisation(model)
-    with quiet():
+    with quiet(), _default_generation(model) as generation:
         model.save_pretrained(folder)
+        (folder / "generation_config.json").write_text(generation.to_json_string(), encoding="utf-8")
     write_beside(tokenizer, folder, card=card)
 
 
@@ -83,6 +84,19 @@ def write_beside(tokenizer: PreTrainedTokenizerBase, folder: Path, *, card: str)
     with quiet():
         tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+@contextmanager
+def _default_generation(model: PreTrainedModel) -> Iterator[GenerationConfig]:
+    """A model that says nothing of how it generates, while it is saved: transformers before 5.23 refuses to write what
+    contradicts itself, such as a temperature without sampling, which many models on the hub came with. Yields what it
+    said, and has it again at the end."""
+    said = model.generation_config
+    model.generation_config = type(said)()
+    try:
+        yield said
+    finally:
+        model.generation_config = said
 
 
 @contextmanager
