@@ -70,11 +70,11 @@ def test_the_metric_table_is_the_stores_rows(page: Element, filled: Filled):
             query = "SELECT value FROM v_results WHERE run = ? AND split = 'forget' AND metric = 'probability'"
             stored = [value for (value,) in db.execute(query, [filled.runs[f"{name}-eval"]])]
             cell = found["forget.probability"][1 + at]
-            assert cell.startswith(f"{np.mean(stored):.3f}\n") and cell.endswith("n = 24")
+            assert cell.startswith(f"{np.mean(stored):.3f}\n") and cell.endswith("n 24")
     assert found["forget.probability"][0] == "↓ lower" and found["model_utility"][0] == "↑ higher"
-    assert found["model_utility"][4] == f"{KNOWN['mrd'][1]:.3f}\n0.750 … 0.850 · n = 6"
+    assert found["model_utility"][4] == f"{KNOWN['mrd'][1]:.3f}\n0.750 … 0.850 · n 6"
     assert found["forget.truth_ratio"][1] == "–\nthe data have no wrong answers"
-    assert found["forget_quality"][3:5] == ["1.0e-07\nn = 24", "0.060\nn = 24"]
+    assert found["forget_quality"][3:5] == ["1.0e-07\nn 24", "0.060\nn 24"]
     assert found["forget.probability"][5] == f"{np.mean(values('alone', 'forget')):.3f}"
 
 
@@ -93,7 +93,7 @@ def test_thirds_and_attacks_are_means_of_rows(page: Element):
     mrd = np.array(values("mrd", "forget"))
     means = {row[1]: row[4] for row in rows if row[0] == "forget.probability"}
     for i, third in enumerate(("hard", "middle", "easy")):
-        assert means[third] == f"{mrd[8 * i : 8 * i + 8].mean():.3f}\nn = 8"
+        assert means[third] == f"{mrd[8 * i : 8 * i + 8].mean():.3f}\nn 8"
     (row,) = (r for r in table(page, "Forgotten, and what comes back")[1:] if r[1] == "probability")
     worst = np.minimum(1, 2.5 * mrd)
     assert row[3:6] == ["24", f"{mrd.mean():.3f}", f"{worst.mean():.3f}"]

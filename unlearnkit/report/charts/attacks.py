@@ -11,11 +11,11 @@ from unlearnkit.report.charts.chart import Chart, Charts, chart, colour, data, s
 if TYPE_CHECKING:
     from unlearnkit.report.subject import Subject
 
-STATES = ("before", "under attack", "retain-only, under attack")
+STATES = ("before", "under attack", "retain-only")
 ABOUT = (
     "Each line is an attack on a model: from what it gave before to what the worst condition makes of it, as means "
-    "over samples. What a model that never saw the forget set gives under the same attack is what anybody would: only "
-    "what lies beyond it came back."
+    "over samples. What the retain-only model gives under the same attack is what anybody would who never saw them: "
+    "only what lies beyond it came back."
 )
 
 

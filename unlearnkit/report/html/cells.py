@@ -45,4 +45,4 @@ def number(value: float | None, small: str = "", text: str | None = None) -> Cel
 def interval(low: float | None, high: float | None, n: int | None) -> str:
     """A 95 % interval and the number of samples, as far as they are known."""
     told = [] if low is None or high is None else [f"{figure(low)} … {figure(high)}"]
-    return " · ".join(told + ([] if n is None else [f"n = {n}"]))
+    return " · ".join(told + ([] if n is None else [f"n {n}"]))

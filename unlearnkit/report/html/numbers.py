@@ -122,7 +122,7 @@ def _thirds(about: Subject, mark: str, found: Sequence[Third]) -> list[Table]:
             [
                 Cell(f"forget.{metric}", href=anchor(metric)), Cell(third, sort=float(at)),
                 *(
-                    number(t.value, f"n = {t.n}") if (t := values.get((run, metric, third))) else number(None)
+                    number(t.value, f"n {t.n}") if (t := values.get((run, metric, third))) else number(None)
                     for run in some
                 ),
             ]
