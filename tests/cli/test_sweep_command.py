@@ -46,7 +46,7 @@ def test_its_forms(cli: Callable[..., Answer], tiny_model_dir: Path, forget_file
     assert shown.code == 0 and "4 runs: 0 in the store, 4 to do" in shown.err
     assert "npo, uniform, lr 0.001, beta=0.2" in " ".join(shown.out.split())
     whole = cli(*words, "--format", "json").json
-    assert {*whole} == {"combinations", "runs"} and len(whole["runs"]) == 4
+    assert {*whole} == {"combinations", "runs", "plan"} and whole["plan"] is None and len(whole["runs"]) == 4
     rows = list(csv.DictReader(io.StringIO(cli(*words, "--format", "csv").out)))
     assert {row["wrapper"] for row in rows} == {""}
     assert [row["run"] for row in rows] == [run["run"] for run in whole["runs"]]
