@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
 
 
-@make_command("demo", examples="unlearnkit demo\nunlearnkit demo --dir /tmp/demo --format json")
+@make_command("demo", examples="unlearnkit demo\nunlearnkit demo --dir my-demo --format json")
 @click.option("--dir", "folder", default="unlearnkit-demo", show_default=True, metavar="FOLDER", help="Where it works.")
 def command(place: Workplace, screen: Output, folder: str) -> None:
     """Forget eight made-up people with a tiny model, from start to end.
