@@ -23,9 +23,9 @@ GAP = 2
 LEAST = 12
 """Characters that a label or a text keeps where there is little room."""
 TONES = {
-    **dict.fromkeys(("complete", "yes", "ok"), "green"),
-    **dict.fromkeys(("failed", "diverged", "NO"), "red"),
-    **dict.fromkeys(("interrupted", "running", "created"), "yellow"),
+    **dict.fromkeys(("complete", "yes", "ok", "passed"), "green"),
+    **dict.fromkeys(("failed", "diverged", "NO", "FAILS"), "red"),
+    **dict.fromkeys(("interrupted", "running", "created", "skipped"), "yellow"),
     "–": "dim",
 }
 """Of words that a table is looked through for."""
