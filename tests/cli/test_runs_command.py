@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,31 @@ def test_a_model_tells_all_that_made_it(cli: Cli, tiny_model_dir: Path, forget_f
     card = (Path(file["model_dir"]) / "README.md").read_text()
     assert "| template | file odd.txt |" in card
     assert "system prompt" not in card
+
+
+def test_what_came_of_doing_it_again_is_said_and_kept(cli: Cli, made: dict[str, Any]):
+    run = made["score"]["run"]
+    found = cli("runs", "rerun", run)
+    assert (found.code, found.err.splitlines()[-1]) == (0, f"run {run} came out the same: 8 scores")
+    with sqlite3.connect("unlearnkit.db") as raw:
+        raw.execute("UPDATE score SET value = value + 1 WHERE sample = (SELECT min(sample) FROM score)")
+    found = cli("runs", "rerun", run, "--format", "json")
+    assert (found.code, found.json["same"]) == (1, False)
+    assert [(part["differing"], part["most"]) for part in found.json["parts"]] == [(1, pytest.approx(1))]
+    shown = " ".join(cli("runs", "show", run).out.split())
+    assert "again came out otherwise: 1 of 8 scores, first" in shown
+
+
+def test_in_what_runs_differ(cli: Cli, made: dict[str, Any]):
+    scored, unlearned = made["score"]["run"], made["unlearn"]["run"]
+    table = cli("runs", "diff", scored, unlearned).out
+    assert "graddiff" in table and "mrd" in table
+    found = cli("runs", "diff", scored, unlearned, "--format", "json").json
+    assert {(e["name"], e["a"], e["b"]) for e in found["entries"] if e["part"] == "run"} == {
+        ("kind", "score", "unlearn"), ("method", "mrd", "graddiff"),
+    }  # fmt: skip
+    nothing = cli("runs", "diff", scored, scored)
+    assert (nothing.code, nothing.out, nothing.err.strip()) == (0, "", "nothing differs")
 
 
 def test_a_run_goes_by_prefix_and_last(cli: Cli, made: dict[str, Any]):

@@ -69,6 +69,7 @@ def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
     """One run in full."""
     sheet = Sheet(f"{run.kind} run {run.id}", fixed("what"), text("value"))
     model, asked = store.model(run.model), run.config.get("request", {})
+    again = [event.message for event in store.events(run.id) if event.code == "rerun"]
     facts: dict[str, Any] = {
         "state": state(run),
         **({"tags": run.tags} if run.tags else {}),
@@ -85,6 +86,7 @@ def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
         "command": " ".join(run.argv) or "from Python",
         "created": run.created,
         "finished": run.finished,
+        **({"again": again[-1]} if again else {}),
         "error": f"[{run.error_code}] {run.error}" if run.error_code else None,
     }
     for key, value in facts.items():
