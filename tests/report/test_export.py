@@ -251,6 +251,7 @@ def test_runs_that_are_not_complete_are_exported_by_name_alone(store: Store):
         store.put_steps(run, [StepRow(1, {"loss": 2.0, "lr": 1e-3})])
     assert store.frame("steps").run.unique().tolist() == [done]
     assert store.frame("steps", [stopped]).run.unique().tolist() == [stopped]
+    assert store.frame("steps", store.runs(state="failed")).run.unique().tolist() == [stopped]
 
 
 # --------------------------------------------------------------------------------------------------------------- frames

@@ -50,13 +50,13 @@ EXPORTS = {
 
 
 class Export(Runs):
-    def frame(self, what: str, runs: Sequence[str] | None = None) -> pandas.DataFrame:
+    def frame(self, what: str, runs: Sequence[str | Run] | None = None) -> pandas.DataFrame:
         """Rows of runs, or of all complete ones, as a pandas DataFrame; `docs/export.md` names its columns. What does
         not exist is NaN or None.
 
         Args:
             what: "scores", "results", "generations", "aggregates" or "steps".
-            runs: ids, unique prefixes or "@last".
+            runs: the runs themselves, such as `unlearnkit.runs.where` finds, or ids, unique prefixes, "@last".
 
         Raises:
             NotFound, BadInput: a reference that means no run, or several; code `export`: no such rows.
@@ -70,11 +70,15 @@ class Export(Runs):
 
         return pa.concat_tables([arrow_schema(what).empty_table(), *self.pieces(what, runs)]).to_pandas()
 
-    def pieces(self, what: str, runs: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
+    def pieces(self, what: str, runs: Sequence[str | Run] | None = None) -> Iterator[pyarrow.Table]:
         """The rows of `frame` as Arrow tables, one after the other: some `BATCH` rows are in memory at once. Runs are
         looked up when this is called, rows are read as they are asked for."""
         of = arrow_schema(what)
-        named = self.runs(state="complete")[::-1] if runs is None else [self.run(ref) for ref in runs]
+        named = (
+            self.runs(state="complete")[::-1]
+            if runs is None
+            else [ref if isinstance(ref, Run) else self.run(ref) for ref in runs]
+        )
         return _filled(batch for run in named for batch in self._pieces(what, run, of))
 
     def _pieces(self, what: str, run: Run, of: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
