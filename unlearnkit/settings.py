@@ -22,6 +22,9 @@ FILE = "unlearnkit.toml"
 PREFIX = "UNLEARNKIT_"
 ELSEWHERE = {"PLUGINS", "STRICT", "SHARED"}
 """Variables that other parts read: which plugins load and how strictly, and what the tests need."""
+BATCH_SIZE = 8
+"""Texts that go through a model at once where nobody says how many. Part of a score's identity, so one default serves
+`score` and the samplers; here, so that who names scores loads nothing."""
 
 
 @dataclass(frozen=True)

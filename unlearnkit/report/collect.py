@@ -12,8 +12,7 @@ from unlearnkit.report.attacks import Attack, attack
 from unlearnkit.report.curve import Curve, curve
 from unlearnkit.runs.about import label, last
 from unlearnkit.runs.definitions import Meaning
-from unlearnkit.runs.evaluate import aggregate_json, figure_json, meaning_json
-from unlearnkit.runs.figures import Figure, Figures, current
+from unlearnkit.runs.figures import Figure, Figures, aggregate_json, current, figure_json, meaning_json
 from unlearnkit.runs.scored import scorer_name
 from unlearnkit.store import records
 

@@ -20,7 +20,6 @@ from unlearnkit.models import load_model
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.attacked import SHOWN, SPLIT, Outcome, Point, as_json, attacked, curve, outcomes, split_of
 from unlearnkit.runs.evaluate import (
-    BATCH_SIZE,
     EvalTask,
     asked_of,
     check_numbers,
@@ -33,6 +32,7 @@ from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, lasting, read_set, request
 from unlearnkit.runs.target import ModelTarget
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.settings import BATCH_SIZE
 from unlearnkit.store import new_id, records
 from unlearnkit.suites import Split, Suite, Use
 

@@ -18,10 +18,19 @@ from unlearnkit.metrics.intervals import estimate
 from unlearnkit.models import load_model
 from unlearnkit.notebook import table
 from unlearnkit.plugins import options_of
-from unlearnkit.runs.figures import Figure, Metrics, figures_of, metrics_of
+from unlearnkit.runs.figures import (
+    Figure,
+    Metrics,
+    aggregate_json,
+    figure_json,
+    figures_of,
+    meaning_json,
+    metrics_of,
+)
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
+from unlearnkit.settings import BATCH_SIZE
 from unlearnkit.store import new_id, records
 from unlearnkit.suites import Suite, Use
 
@@ -31,8 +40,6 @@ if TYPE_CHECKING:
     from unlearnkit.evaluating import Part
     from unlearnkit.models import ModelSource
     from unlearnkit.runs.definitions import Meaning
-
-BATCH_SIZE = 8
 
 
 @dataclass(frozen=True)
@@ -91,21 +98,6 @@ class EvalReport:
             "made": {split: dict(counts) for split, counts in self.made.items()},
             "missing": [{"name": m.name, "reason": m.reason} for m in self.missing],
         }
-
-
-def figure_json(figure: Figure) -> dict[str, Any]:
-    """A metric's figure as data."""
-    return {"value": figure.value, "n": figure.n, "low": figure.low, "high": figure.high}
-
-
-def aggregate_json(row: records.AggregateRow) -> dict[str, Any]:
-    """An aggregate as data."""
-    return {"value": row.value, "n": row.n, "low": row.low, "high": row.high, "reason": row.reason}
-
-
-def meaning_json(meanings: Mapping[str, Meaning], name: str) -> dict[str, str]:
-    """What a number means as data: nothing where its plugin is not there any more."""
-    return meanings[name].json() if name in meanings else {}
 
 
 @dataclass(frozen=True)

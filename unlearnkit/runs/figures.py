@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import Metric
 from unlearnkit.plugins import options_of
@@ -41,6 +41,21 @@ class Figure:
     low: float | None
     high: float | None
     reason: str | None = None
+
+
+def figure_json(figure: Figure) -> dict[str, Any]:
+    """A metric's figure as data."""
+    return {"value": figure.value, "n": figure.n, "low": figure.low, "high": figure.high}
+
+
+def aggregate_json(row: records.AggregateRow) -> dict[str, Any]:
+    """An aggregate as data."""
+    return {"value": row.value, "n": row.n, "low": row.low, "high": row.high, "reason": row.reason}
+
+
+def meaning_json(meanings: Mapping[str, Meaning], name: str) -> dict[str, str]:
+    """What a number means as data: nothing where its plugin is not there any more."""
+    return meanings[name].json() if name in meanings else {}
 
 
 class Figures:

@@ -21,8 +21,8 @@ from unlearnkit.runs import score as scores
 from unlearnkit.runs.adapters import measurable
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import request
-from unlearnkit.scoring import BATCH_SIZE
 from unlearnkit.seeds import derive
+from unlearnkit.settings import BATCH_SIZE
 from unlearnkit.store import records
 from unlearnkit.training.plan import TrainingPlan, by_epoch
 

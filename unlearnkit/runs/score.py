@@ -20,8 +20,8 @@ from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest, environment
 from unlearnkit.runs.inputs import Inputs, find_model, prepare, read_set, request
 from unlearnkit.runs.workplace import Workplace
-from unlearnkit.scoring import BATCH_SIZE, Crew, Ledger, Work
-from unlearnkit.settings import Settings
+from unlearnkit.scoring import Crew, Ledger, Work
+from unlearnkit.settings import BATCH_SIZE, Settings
 from unlearnkit.store import new_id, records
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from unlearnkit.contracts import Scorer
 from unlearnkit.errors import BadInput, NotFound
-from unlearnkit.scoring import BATCH_SIZE
+from unlearnkit.settings import BATCH_SIZE
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace

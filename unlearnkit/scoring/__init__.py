@@ -2,7 +2,7 @@
 
 from unlearnkit.scoring.bench import ModelBench
 from unlearnkit.scoring.engine import VERSION, Ledger, Outcome, here, measure, open_bench
-from unlearnkit.scoring.work import BATCH_SIZE, Work
+from unlearnkit.scoring.work import Work
 from unlearnkit.scoring.workers import Crew
 
-__all__ = ["BATCH_SIZE", "VERSION", "Crew", "Ledger", "ModelBench", "Outcome", "Work", "here", "measure", "open_bench"]
+__all__ = ["VERSION", "Crew", "Ledger", "ModelBench", "Outcome", "Work", "here", "measure", "open_bench"]

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from unlearnkit.data.collate import collate, plan
+from unlearnkit.settings import BATCH_SIZE
 
 if TYPE_CHECKING:
     import torch
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from unlearnkit.contracts import Batch, Sample
     from unlearnkit.data.encode import Encoded
 
-BATCH_SIZE = 8
-"""Samples in a scoring batch. Part of a score's identity, so one default serves `score` and the samplers."""
 SHARD = 8
 """Batches in a shard: the piece that is stored whole and that an interruption can cost."""
 
