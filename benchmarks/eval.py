@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from unlearnkit import evaluating
 from unlearnkit.contracts import Metric, Probe, Sample, TokenScores
 from unlearnkit.data.collate import collate, prompts
-from unlearnkit.data.encode import Encoded, encode
+from unlearnkit.data.encode import Encoded, encode, pad_id
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.evaluating import texts
 from unlearnkit.models import load_model
@@ -165,7 +165,7 @@ class Plainly:
     def __init__(self, evaluator: evaluating.Evaluator, part: evaluating.Part, batch_size: int) -> None:
         self.model, self.tokenizer = evaluator.model, evaluator.tokenizer
         self.part, self.batch_size = part, batch_size
-        self.pad = evaluating.pad_id(self.tokenizer)
+        self.pad = pad_id(self.tokenizer)
 
     def mean(self, metric: Metric) -> float:
         samples = self.part.samples

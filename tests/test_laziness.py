@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filled import fill
 
 from unlearnkit.store import Store
 
@@ -93,6 +94,21 @@ def test_a_slip_in_a_reference_costs_no_import_of_models(words: tuple[str, ...],
     Store.open(tmp_path / "lab.db").close()
     _, heavy = imported(command(*words, "--store", "lab.db"), tmp_path)
     assert "transformers" not in heavy and "sqlalchemy" in heavy
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report",),
+        ("runs", "list", "--where", "forget.probability<0.5"),
+        ("runs", "compare", "npo-eval", "mrd-eval"),
+        ("export", "results", "--to", "rows.csv"),
+    ],
+)
+def test_what_is_in_the_store_is_read_without_a_models_library(words: tuple[str, ...], tmp_path: Path):
+    runs = fill(tmp_path / "lab.db").runs
+    _, heavy = imported(command(*(runs.get(word, word) for word in words), "--store", "lab.db"), tmp_path)
+    assert heavy == ["sqlalchemy"]
 
 
 def test_the_watch_sees_what_is_imported(tmp_path: Path):

@@ -182,3 +182,11 @@ def encode_samples(
         elif context is not None and len(item) > context:
             faults[sample.position] = ("too-long", f"{len(item):,} tokens, the model takes {context:,}")
     return encoded, faults
+
+
+def pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """An id to fill batches with. Masks come from lengths, so any valid id does."""
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    return 0

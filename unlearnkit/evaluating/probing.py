@@ -10,7 +10,7 @@ import torch
 
 from unlearnkit.contracts import Choice, Need, Probe, Sample, TokenScores
 from unlearnkit.data.collate import collate
-from unlearnkit.data.encode import Encoded, Template, encode
+from unlearnkit.data.encode import Encoded, Template, encode, pad_id
 from unlearnkit.evaluating.generation import by_heart, caches, continuations, likeliest
 from unlearnkit.evaluating.texts import Begun, Reader
 from unlearnkit.losses import label_scores
@@ -189,11 +189,3 @@ class Evaluator:
             gradient = torch.autograd.grad((scores.nll / scores.tokens).sum(), weights, allow_unused=True)
         parts = [torch.linalg.vector_norm(part, dtype=torch.float64) for part in gradient if part is not None]
         return float(torch.stack(parts).norm())
-
-
-def pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
-    """An id to fill batches with. Masks come from lengths, so any valid id does."""
-    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if token is not None:
-            return int(token)
-    return 0

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import Sample
-from unlearnkit.data.encode import Encoded, Template, choose_template, cut, encode_samples
+from unlearnkit.data.encode import Encoded, Template, choose_template, cut, encode_samples, pad_id
 from unlearnkit.data.layout import Layout
 from unlearnkit.data.samples import DataSpec, SampleSet, bad_rows_error, raw_rows, samples_of
 from unlearnkit.errors import NotFound, UnlearnkitError
-from unlearnkit.evaluating import pad_id
 from unlearnkit.models import ModelSource, load_tokenizer, resolve
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import records
