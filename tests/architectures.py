@@ -22,5 +22,15 @@ MODELS = {
     "gpt2": lambda: made(tf.GPT2Config, initializer_range=0.2),
     "opt": lambda: made(tf.OPTConfig, init_std=0.2, ffn_dim=64, word_embed_proj_dim=32),
     "bloom": lambda: made(tf.BloomConfig, initializer_range=0.2),
+    "gpt_neo": lambda: made(
+        tf.GPTNeoConfig,
+        initializer_range=0.2,
+        num_layers=2,
+        num_heads=2,
+        attention_types=[[["global", "local"], 1]],
+        window_size=12,
+        max_position_embeddings=128,
+    ),
+    "mpt": lambda: made(tf.MptConfig, d_model=32, n_heads=2, n_layers=2, initializer_range=0.2),
     "mamba": lambda: made(tf.MambaConfig, initializer_range=0.2, state_size=4),
 }

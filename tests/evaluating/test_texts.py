@@ -96,7 +96,9 @@ def test_every_text_is_what_it_is_by_itself(name: str, batch_size: int):
                 np.testing.assert_allclose(getattr(scores, what), expected, rtol=0, atol=5e-5, err_msg=what)
 
 
-@pytest.mark.parametrize(("name", "shares"), [("llama", True), ("gpt2", True), ("gemma2", False), ("mamba", False)])
+@pytest.mark.parametrize(
+    ("name", "shares"), [("llama", True), ("gpt2", True), ("gemma2", False), ("gpt_neo", False), ("mamba", False)]
+)
 def test_a_beginning_is_run_once_where_the_model_keeps_keys_and_values(
     name: str, shares: bool, monkeypatch: pytest.MonkeyPatch
 ):
