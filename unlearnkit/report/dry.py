@@ -96,8 +96,10 @@ def _parts(parts: Any) -> str:
     return ", ".join(f"{name} {gib(size)}" for name, size in parts.items())
 
 
-def between(low: float, high: float) -> str:
-    """Two bounds of a time in words."""
+def between(low: float, high: float | None) -> str:
+    """Two bounds of a time in words, or the lower one alone."""
+    if high is None:
+        return f"≥ {duration(low) if low >= 1 else '0 s'}"
     one, other = duration(low), duration(high)
     return one if one == other else f"{one} … {other}"
 

@@ -57,8 +57,8 @@ class PlannedTime(Part):
 
     low: float
     """seconds"""
-    high: float
-    """seconds"""
+    high: float | None
+    """seconds, null where there may be more work than is counted"""
     basis: str
     """what the bounds rest on"""
 
@@ -97,8 +97,8 @@ class Bounds(Part):
 
     low: float
     """at least"""
-    high: float
-    """at most"""
+    high: float | None
+    """at most, null where a stage has no upper bound"""
 
 
 class PlannedMemory(Part):

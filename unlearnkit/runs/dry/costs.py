@@ -69,16 +69,18 @@ class Paces:
     def priced(self, stage: Stage, kind: str | None = None, method: str | None = None) -> Stage:
         """A stage with its time. `kind` and `method` say which runs did such work before, None where none records it.
 
-        The bounds go down to nothing where a stage says what there is at most."""
+        The bounds go down to nothing where a stage says what there is at most, and there is no upper one where it says
+        what there is at least."""
         rate = None if kind is None else self._recorded(kind, method)
-        if rate is not None and stage.texts:
+        if rate is not None:
             pace, runs = rate
-            usual = pace * stage.texts
-            basis = f"{runs} earlier run{'s' if runs > 1 else ''} of this size here, within a factor of {RECORDED:g}"
-            low, high = usual / RECORDED, usual * RECORDED
+            usual, factor = pace * (stage.left if kind == "eval" else stage.texts), RECORDED
+            basis = f"{runs} earlier run{'s' if runs > 1 else ''} of this size here, within a factor of {factor:g}"
         else:
-            usual, basis = self._by_rule(stage), f"operations over a measured rate, within a factor of {ROUGHLY:g}"
-            low, high = (0.0 if stage.bound == "most" else usual / ROUGHLY), usual * ROUGHLY
+            usual, factor = self._by_rule(stage), ROUGHLY
+            basis = f"operations over a measured rate, within a factor of {factor:g}"
+        low = 0.0 if stage.bound == "most" else usual / factor
+        high = None if stage.bound == "least" else usual * factor
         return replace(stage, seconds=Seconds(low, high, basis))
 
     def _by_rule(self, stage: Stage) -> float:
@@ -104,7 +106,7 @@ class Paces:
         return 2 * n**3 / min(once() for _ in range(3))
 
     def _recorded(self, kind: str, method: str | None) -> tuple[float, int] | None:
-        """Seconds a text, and how many runs say so: those of the same method, else of any where training is asked."""
+        """Seconds a unit, as in `TOOK`, and how many runs say so: of the same method, else of any where one trains."""
         if self.store is None:
             return None
         here = self.place.environment()
@@ -113,8 +115,8 @@ class Paces:
             if run.environment == here and self._as_large(run) and (found := TOOK[kind](run)) is not None:
                 took.append((run.method, *found))
         own = [row for row in took if row[0] == method] or (took if kind == "unlearn" else [])
-        texts = sum(row[2] for row in own)
-        return (sum(row[1] for row in own) / texts, len(own)) if texts else None
+        units = sum(row[2] for row in own)
+        return (sum(row[1] for row in own) / units, len(own)) if units else None
 
     def _as_large(self, run: Run) -> bool:
         assert self.store is not None
@@ -143,7 +145,8 @@ def _evaluated(run: Run) -> tuple[float, float] | None:
 TOOK: Mapping[str, Callable[[Run], tuple[float, float] | None]] = {
     "score": _scored, "unlearn": _trained, "finetune": _trained, "eval": _evaluated,
 }  # fmt: skip
-"""Seconds and texts of a complete run by its kind, None where they are not known."""
+"""Seconds of a complete run by its kind, and how many texts were read in them, of an evaluation how many samples
+computed, as what is read of one is no matter of the run; None where they are not known."""
 
 
 # ------------------------------------------------------------------------------------------------------------- memory

@@ -22,16 +22,20 @@ class Option:
 
 @dataclass(frozen=True)
 class Seconds:
-    """How long something takes, between two bounds, and what that rests on."""
+    """How long something takes, between two bounds, and what that rests on. `high` is None where there is none."""
 
     low: float
-    high: float
+    high: float | None
     basis: str
 
     def and_(self, other: Seconds) -> Seconds:
         """One after the other."""
         bases = dict.fromkeys([*self.basis.split("; "), other.basis])
-        return Seconds(self.low + other.low, self.high + other.high, "; ".join(bases))
+        return Seconds(self.low + other.low, _sum([self.high, other.high]), "; ".join(bases))
+
+
+def _sum(bounds: Sequence[float | None]) -> float | None:
+    return None if None in bounds else sum(bound for bound in bounds if bound is not None)
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,12 @@ class Stage:
         return {**asdict(self), "left": self.left}
 
 
-def whole_time(stages: Sequence[Stage]) -> tuple[float, float] | None:
-    """Bounds of all stages together, seconds; None where one has none."""
+def whole_time(stages: Sequence[Stage]) -> tuple[float, float | None] | None:
+    """Bounds of all stages together, seconds, the upper one None where a stage has none; None where one has no time."""
     told = [stage.seconds for stage in stages if stage.left or stage.forward]
     if any(one is None for one in told):
         return None
-    return sum(one.low for one in told if one), sum(one.high for one in told if one)
+    return sum(one.low for one in told if one), _sum([one.high for one in told if one])
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,8 @@ class Forecast:
         return "this would be a new run"
 
     @property
-    def seconds(self) -> tuple[float, float] | None:
-        """Bounds of the whole; None where a part has none."""
+    def seconds(self) -> tuple[float, float | None] | None:
+        """Bounds of the whole, as `whole_time` has them."""
         return whole_time(self.stages)
 
     @property
