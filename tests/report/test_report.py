@@ -245,8 +245,10 @@ def test_a_report_of_all_shows_what_was_asked_for_last(
     report: Callable[..., Answer], lab: Lab, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("unlearnkit.report.collect.SHOWN", 2)
+    with Store.open(lab.store) as store:  # tests that share it may have asked for one again
+        last = sorted(lab.evaluated.values(), key=lambda run: store.run(run).beat)[1:]
     shown = report()
-    assert [name for name, run in lab.evaluated.items() if run in shown.out] == ["uniform", "mrd"]
+    assert {run for run in lab.evaluated.values() if run in shown.out} == set(last)
     assert "1 more evaluation: name runs, choose some by --where, or --format json" in shown.err
     everything = {run["run"] for run in report("--format", "json").json["runs"]}
     assert everything == set(lab.evaluated.values())

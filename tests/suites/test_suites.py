@@ -149,7 +149,7 @@ def test_what_a_file_may_say_is_described(written: Callable[[str], Suite]):
     text = PAGE.read_text()
     for field in fields(Split):
         assert f"`{field.name}`" in text or field.name == "about", field.name
-    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (example,) = re.findall(r"```yaml[^\n]*\n(.*?)```", text, re.DOTALL)
     found = written(example)
     metrics_of(Workplace(), found)
     exam = found.splits["forget_exam"]

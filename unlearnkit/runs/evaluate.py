@@ -130,7 +130,8 @@ def carry_out(place: Workplace, made: Prepared) -> EvalReport:
     task = made.task
     if made.reference is not None:
         place.progress.say(f"first {made.reference.asked['model']}, which the numbers are held against")
-        task = replace(task, against=place.reading().run(carry_out(place, made.reference).run))
+        against = carry_out(place, made.reference).run
+        task = replace(task, against=place.reading().run(against))
     asked = task.request(place, **made.asked)
     return run_task(place, task, made.weights, asked, parent=writer(place, made.source))
 
