@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: help demo test test-slow test-browser real test-real lint types docs docs-check walkthrough tutorial bench matrix release-check clean
+.PHONY: help demo test test-slow test-browser plugins real test-real lint types docs docs-check walkthrough tutorial bench matrix release-check clean
 
 # Models of tests are so small that a second thread costs more than it brings, above all on a busy machine.
-test test-slow test-browser: export OMP_NUM_THREADS = 1
+test test-slow test-browser plugins: export OMP_NUM_THREADS = 1
 # A process for each processor, up to eight: each of them takes 0.9 GB, and imports torch for itself. It works through
 # tests that lie side by side, as these share what is made once, until it has to help another.
 WORKERS := -n logical --maxprocesses 8 --dist worksteal
@@ -29,6 +29,9 @@ test-slow: .venv/tested ## tests that take minutes, one after the other: many st
 test-browser: .venv/tested ## open a report in Chromium, which must be on the path; screenshots go to artefacts/
 	$(PIP) -e ".[browser]"
 	$(BIN)/python -m pytest -m browser
+
+plugins: .venv/tested ## all tests of plugins: distributions as wheels beside the kit, packages to start from, their own tests
+	$(BIN)/python -m pytest tests/plugins
 
 real: .venv/installed ## fetch SmolLM2-135M-Instruct (94 MB) into the cache folder
 	$(BIN)/python -m unlearnkit.models.gguf fetch
