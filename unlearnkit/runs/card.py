@@ -6,9 +6,7 @@ It may be published with the model, so it names files and folders without what l
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import NotFound
 from unlearnkit.runs.nlls import first_and_last
+from unlearnkit.runs.public import command_of, on_hub, public
 from unlearnkit.runs.scored import Scored, choose_scored
 from unlearnkit.text import clean
 
@@ -24,11 +23,7 @@ if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store.records import Run
 
-_HUB = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@[\w./-]+|:[\w.-]+)?", re.ASCII)
-"""A name on the hub, with a revision or a configuration."""
 _MARKUP = re.compile(r"[\\`*\[\]<>&|]")
-PRIVATE = ("--store",)
-"""Options that a published command leaves out: their values are about the user's own machine."""
 
 LIMITS = (
     "Approximate unlearning lowers what a model says of some samples. It does not prove that nothing of them is left, "
@@ -40,7 +35,7 @@ LIMITS = (
 def unlearning_card(place: Workplace, run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
     """Card of an unlearned model. `ending` says how its training ended."""
     intro = (
-        f"{_cell(public(inputs.model.label))} after {_cell(run.method)} with the {_cell(run.config['sampler'])} "
+        f"{_cell(public(inputs.model.label, run))} after {_cell(run.method)} with the {_cell(run.config['sampler'])} "
         "sampler was applied to the forget set below."
     )
     chosen = {f"sampler {key}": value for key, value in run.config["request"]["sampler_options"].items()}
@@ -69,7 +64,7 @@ def unlearning_card(place: Workplace, run: Run, inputs: Inputs, ending: Mapping[
 
 def finetuning_card(place: Workplace, run: Run, inputs: Inputs, ending: Mapping[str, Any]) -> str:
     """Card of a fine-tuned model."""
-    intro = f"{_cell(public(inputs.model.label))} fine-tuned on the answers of the data below."
+    intro = f"{_cell(public(inputs.model.label, run))} fine-tuned on the answers of the data below."
     return "\n".join(
         [
             *_head(place, "Fine-tuned model", ["unlearnkit"], intro, run, inputs),
@@ -82,33 +77,11 @@ def finetuning_card(place: Workplace, run: Run, inputs: Inputs, ending: Mapping[
     )  # fmt: skip
 
 
-def public(name: str) -> str:
-    """A model or data set as it may be called in public: a path by its last part alone."""
-    scheme, _, path = name.rpartition("gguf:")
-    path = path.rstrip("/")
-    if path.startswith(("/", "~", ".")) or _exists(path):
-        path = Path(path).name
-    return scheme + ("gguf:" if name.startswith("gguf:") else "") + path
-
-
-def command_of(argv: Sequence[str]) -> str:
-    """A command as it may be shown in public, quoted for a shell and on one line; "" where it was a Python call."""
-    words: list[str] = []
-    skip = False
-    for word in argv:
-        if skip or word.partition("=")[0] in PRIVATE:
-            skip = not skip and "=" not in word
-            continue
-        key, equals, value = word.partition("=")
-        words.append(f"{public(key)}={public(value)}" if equals else public(word))
-    return clean(shlex.join(words))
-
-
 def _head(place: Workplace, title: str, tags: list[str], intro: str, run: Run, inputs: Inputs) -> list[str]:
     from huggingface_hub import ModelCardData
 
     library = "transformers" if run.config.get("merged", True) else "peft"
-    found = {hub["repo"] for chosen in inputs.sets.values() if (hub := _on_hub(chosen.label))}
+    found = {repo for chosen in inputs.sets.values() if (repo := on_hub(chosen.label, run))}
     about = ModelCardData(
         library_name=library,
         pipeline_tag="text-generation",
@@ -121,28 +94,18 @@ def _head(place: Workplace, title: str, tags: list[str], intro: str, run: Run, i
 
 def _base(place: Workplace, run: Run) -> str | None:
     """The model on the hub that all began with; None where it was a folder."""
-    began = str(run.config["request"]["model"])
-    while began.startswith("run:"):
-        began = str(place.store.run(began.removeprefix("run:")).config["request"]["model"])
-    hub = _on_hub(began)
-    return hub["repo"] if hub else None
-
-
-def _on_hub(name: str) -> re.Match[str] | None:
-    return None if _exists(name) else _HUB.fullmatch(name)
-
-
-def _exists(name: str) -> bool:
-    return os.path.exists(name)  # noqa: PTH110 - a text that is too long for a path is none, and no error
+    while (began := str(run.config["request"]["model"])).startswith("run:"):
+        run = place.store.run(began.removeprefix("run:"))
+    return on_hub(began, run)
 
 
 def _done(run: Run, inputs: Inputs, options: Mapping[str, Any], ending: Mapping[str, Any]) -> list[str]:
     sets = [
-        f"| {role} | {_cell(public(chosen.label))} | {len(chosen.samples)} | `{chosen.fingerprint}` |"
+        f"| {role} | {_cell(public(chosen.label, run))} | {len(chosen.samples)} | `{chosen.fingerprint}` |"
         for role, chosen in inputs.sets.items()
     ]
     settings = {**options, **run.config["plan"], **_end(ending), **_rendering(run, inputs)}
-    command = command_of(run.argv)
+    command = command_of(run)
     return [
         "## What was done", "",
         f"- run: `{run.id}`",

@@ -145,6 +145,28 @@ def test_no_text_and_no_folder_is_in_it(document: dict[str, Any], lab: Lab):
         assert leaked not in written, leaked
 
 
+def test_it_says_the_same_from_any_folder(
+    cli: Cli, tiny_model_dir: Path, forget_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    (here / "customer").mkdir(parents=True)
+    elsewhere.mkdir()
+    shutil.copy(forget_file, here / "customer/forget.jsonl")
+    monkeypatch.chdir(here)
+    words = ["unlearn", "--model", str(tiny_model_dir), "--forget", "customer/forget.jsonl", "--plugin", "ga"]
+    words += ["--max-steps", "1", "--lr", "1e-4", "--out", "customer/out", "--store", str(tmp_path / "s.db")]
+    monkeypatch.setattr("sys.argv", ["unlearnkit", *words])
+    run = cli(*words, "--format", "json").json["run"]
+    at = ("--store", tmp_path / "s.db")
+    assert cli("certificate", run, *at, "--json", tmp_path / "c.json").code == 0
+    monkeypatch.chdir(elsewhere)
+    assert cli("certificate", "verify", tmp_path / "c.json", *at).code == 0
+    assert cli("certificate", run, *at, "--json", tmp_path / "again.json").code == 0
+    for name in ("c.json", "again.json"):
+        text = (tmp_path / name).read_text()
+        assert "--forget forget.jsonl" in text and "customer" not in text and str(tmp_path) not in text
+
+
 class Reading(HTMLParser):
     """Tags, attributes and text of a page."""
 

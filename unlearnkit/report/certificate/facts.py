@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import UnlearnkitError
-from unlearnkit.runs.card import command_of, public
 from unlearnkit.runs.inputs import find_model, model_of_run
 from unlearnkit.runs.nlls import first_and_last
+from unlearnkit.runs.public import command_of, public
 
 if TYPE_CHECKING:
     from unlearnkit.models import ModelSource
@@ -26,16 +26,22 @@ def asked_for(place: Workplace, run: Run) -> dict[str, Any]:
     """The sets of a run. Of what was to be forgotten, each sample's hash; no text of any."""
     found: dict[str, Any] = {}
     for role, fingerprint in run.datasets.items():
-        data = place.reading().dataset(fingerprint)
         rows = place.reading().rows(fingerprint)
         found[role] = {
-            "source": None if data is None else public(data.label),
+            "source": _named(run, role),
             "fingerprint": fingerprint,
             "n": len({row.sample for row in rows if row.sample is not None}),
             "left_out": dict(sorted(Counter(row.status for row in rows if row.sample is None).items())),
         }
     found["forget"]["samples"] = forgotten(place, run)
     return found
+
+
+def _named(run: Run, role: str) -> str:
+    """What a run's set is called, with its split where one was named."""
+    spec = run.config["request"][role]
+    name = public(spec["source"], run)
+    return name if spec.get("split") is None else f"{name}[{spec['split']}]"
 
 
 def made(run: Run) -> dict[str, Any]:
@@ -58,14 +64,14 @@ def made(run: Run) -> dict[str, Any]:
         "adapter_options": dict(config.get("adapter_options") or {}),
         "plan": dict(config["plan"]),
         "threshold": config["threshold"],
-        "template": public(str(asked["template"])),
+        "template": public(str(asked["template"]), run),
         "seed": run.seed,
         "steps": kept["steps"],
         "step": kept.get("step", kept["steps"]),
         "stopped_by": kept["stopped_by"],
         "seconds": kept["seconds"],
         "environment": dict(run.environment),
-        "command": command_of(run.argv) or None,
+        "command": command_of(run) or None,
     }
 
 
@@ -78,14 +84,14 @@ def models(place: Workplace, run: Run, folder: str | None) -> tuple[dict[str, An
     began = place.reading().model(run.model)
     before = {
         "fingerprint": run.model,
-        "source": None if began is None else public(began.source),
+        "source": public(str(run.config["request"]["model"]), run),
         "architecture": None if began is None else began.architecture,
         "parameters": None if began is None else began.parameters,
     }
     source = model_of_run(place, run) if folder is None else _elsewhere(place, run, folder)
     after = {
         "fingerprint": source.fingerprint,
-        "source": public(source.label),
+        "source": public(str(run.summary["model_dir"]), run),
         "architecture": source.architecture,
         "parameters": source.parameters,
         "read_again": True,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.report.certificate.document import KIND, VERSION, digest, issue
-from unlearnkit.runs.card import public
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -58,7 +57,7 @@ def verify(place: Workplace, file: str | Path, *, model: str | None = None) -> l
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise NotFound(f"no certificate at {public(str(path))}", code="certificate")
+        raise NotFound(f"no certificate at {path}", code="certificate")
     if path.stat().st_size > LARGEST:
         raise BadInput(f"{path.name} is larger than any certificate", code="certificate")
     try:
