@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import shlex
 import sqlite3
@@ -125,11 +126,26 @@ def test_a_named_run_that_failed_says_why(filled: Filled, tmp_path: Path):
     assert f"loss nan {EVIL}" in card.one("p", **{"class": "fault"}).text
 
 
-def test_commands_are_quoted_for_a_shell(page: Element, filled: Filled):
+def test_commands_are_quoted_for_a_shell(page: Element):
     lines = [shlex.split(code.text) for code in page.one("section", id="again").all("code")]
-    with Store.open(filled.path) as store:
-        assert list(store.run(filled.runs["scores"]).argv) in lines
-    assert all(line[0] == "unlearnkit" and line[-1] == "it's; rm -rf ~" for line in lines)
+    assert {"score", "unlearn", "eval", "attack"} <= {line[1] for line in lines}
+    for first, _, option, _, *rest in lines:
+        assert [first, option, *rest] == ["unlearnkit", "--model", "--note", "it's; rm -rf ~"]
+
+
+def test_it_says_nothing_of_where_the_user_keeps_things(tmp_path: Path):
+    """Every path that a store may have, and a store's address, as one who mails a page would not like to see them."""
+    store = fill(tmp_path / "s.db").path
+    words = ["unlearnkit", "score", "--store", "postgresql://me:hunter2@db/lab", "--model", "home/jane/m"]
+    with sqlite3.connect(store) as db:
+        db.execute("UPDATE model SET source = '/home/jane/m'")
+        db.execute("UPDATE dataset SET label = '/home/jane/d.jsonl[train]'")
+        db.execute("UPDATE run SET argv = ?", [json.dumps([*words, "--template=~/jane/t.txt"])])
+        for place in ("$.model_dir", "$.label"):
+            db.execute("UPDATE run SET summary = json_replace(summary, ?, '/home/jane/m')", [place])
+    written = unlearnkit.report_html(tmp_path / "r.html", text=True, store=store).read_text("utf-8")
+    assert "hunter2" not in written and "jane" not in written
+    assert "unlearnkit score --model m --template=t.txt" in parse(written).one("section", id="again").text
 
 
 def test_texts_are_shown_where_they_are_kept_and_asked_for(filled: Filled, tmp_path: Path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.report.collect import label_of
 from unlearnkit.runs.evaluate import is_imported
+from unlearnkit.runs.public import public
 from unlearnkit.text import counted
 
 if TYPE_CHECKING:
@@ -86,13 +87,13 @@ def _on(about: Subject, run: Run) -> Iterator[Fact]:
     store = about.place.reading()
     model = store.model(run.model)
     source = model.source if model else str(run.summary.get("label", run.model[:SHORT]))
-    yield Fact("model", last(source), source)
+    yield Fact("model", public(source, run))
     if model is not None:
         yield Fact("kind", f"{model.architecture}, {model.parameters:,} weights")
     for role, fingerprint in run.datasets.items():
         found = store.dataset(fingerprint)
         label, n = (found.label, counted(found.n, "sample")) if found else (fingerprint[:SHORT], "")
-        yield Fact(f"{role} set", f"{last(label)}, {n}".rstrip(", "), label)
+        yield Fact(f"{role} set", f"{public(label, run)}, {n}".rstrip(", "))
 
 
 def _how(run: Run) -> Iterator[Fact]:
@@ -109,7 +110,7 @@ def _how(run: Run) -> Iterator[Fact]:
     for name, value in summary.get("unmet", {}).items():
         yield Fact(f"not reached: {name}", str(value))
     if summary.get("model_dir"):
-        yield Fact("wrote", last(summary["model_dir"]), summary["model_dir"])
+        yield Fact("wrote", public(summary["model_dir"], run))
     yield Fact("took", _took(run))
     if run.tags:
         yield Fact("tags", ", ".join(run.tags))
@@ -159,11 +160,6 @@ def _prints(run: Run) -> Iterator[Fact]:
     if run.summary.get("model"):
         prints = {**prints, "model written": run.summary["model"]}
     yield from (Fact(f"SHA-256, {name}", f"{value[:SHORT]}…", value) for name, value in prints.items())
-
-
-def last(source: str) -> str:
-    """A file's or folder's name without the folders around it."""
-    return source.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _word(value: Any) -> str:

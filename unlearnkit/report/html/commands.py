@@ -1,15 +1,17 @@
-"""The commands that make a report's runs again, in order."""
+"""The commands that made a report's runs, in order, as they may be told to others."""
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unlearnkit.runs.evaluate import is_imported
+from unlearnkit.runs.public import command_of
 
 if TYPE_CHECKING:
     from unlearnkit.report.subject import Subject
+    from unlearnkit.store.records import Run
 
 
 @dataclass(frozen=True)
@@ -23,18 +25,16 @@ class Command:
 
 def commands(about: Subject) -> list[Command]:
     """One for each command that was typed, though it may have made several runs."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    notes: dict[tuple[str, ...], str] = {}
+    found: dict[tuple[str, ...], list[Run]] = {}
     for run in about.runs:
-        key = run.argv or (run.id,)
-        found.setdefault(key, []).append(about.marks[run.id])
-        if is_imported(run):
-            notes[key] = "imported: another program's log, whose numbers were not measured here"
-        elif not run.argv:
-            notes[key] = f"made from Python: {run.kind} {run.method}"
-        if not run.exact:
-            notes[key] = "went on in another environment: made again, its bits may differ"
-    return [
-        Command(" ".join(marks), shlex.join(key) if len(key) > 1 else "", notes.get(key, ""))
-        for key, marks in found.items()
-    ]
+        found.setdefault(run.argv or (run.id,), []).append(run)
+    return [Command(" ".join(about.marks[run.id] for run in of), command_of(*of), _note(of)) for of in found.values()]
+
+
+def _note(runs: Sequence[Run]) -> str:
+    """What else is to be known of the runs of one command."""
+    if not all(run.exact for run in runs):
+        return "went on in another environment: made again, its bits may differ"
+    if any(map(is_imported, runs)):
+        return "imported: another program's log, whose numbers were not measured here"
+    return "" if runs[0].argv else f"made from Python: {runs[0].kind} {runs[0].method}"
