@@ -9,7 +9,7 @@ from unlearnkit.report.sheet import Sheet, fixed, label, number, text
 from unlearnkit.runs.dry import Forecast, Stage, Total
 from unlearnkit.runs.dry.plan import gib, whole_time
 
-BOUNDS = {"exact": "", "least": "≥ ", "most": "≤ "}
+BOUNDS = {"exact": "", "least": "≥ ", "most": "≤ ", "about": "~ "}
 
 
 def dry_sheets(found: Forecast) -> Iterator[Sheet]:

@@ -17,7 +17,7 @@ from unlearnkit.algorithms.npo import NPO
 from unlearnkit.evaluating.texts import Reader
 from unlearnkit.runs import evaluate, score, unlearn
 from unlearnkit.runs.axes import Axes
-from unlearnkit.runs.dry import Forecast, evaluating, scoring, unlearning
+from unlearnkit.runs.dry import Forecast, Stage, evaluating, scoring, unlearning
 from unlearnkit.runs.sweep import sweep
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.workplace import Workplace
@@ -197,6 +197,53 @@ def test_tokens_of_whole_epochs_are_exact(place, model, forget, retain, counted:
     counted.clear()
     unlearn.unlearn(place, **asked)
     assert (steps.tokens, steps.texts) == (counted["step tokens"], counted["samples"])
+
+
+def test_what_a_wrapper_and_the_starting_model_take_is_not_called_a_bound(place, model, forget, retain, counted):
+    asked = {
+        "model": model, "forget": forget, "retain": retain, "algorithm": "kl",
+        "schedule": Schedule(max_steps=2, batch_size=3, lr=1e-3),
+    }  # fmt: skip
+    with dry(place) as looking:
+        alone, wrapped = (
+            stage(unlearning(looking, unlearn.prepared(looking, **asked, wrapper=wrapper)), "steps")
+            for wrapper in (None, "sam")
+        )
+        own = unlearning(looking, unlearn.prepared(looking, **{**asked, "algorithm": "graddiff"}, wrapper="sam"))
+    counted.clear()
+    unlearn.unlearn(place, **asked, wrapper="sam")
+    assert (alone.bound, wrapped.bound, stage(own, "steps").bound) == ("most", "about", "least")
+    assert counted["step passes"] > wrapped.backward, "of the algorithm alone"
+    assert "starting model" in wrapped.note and "wrapper" in wrapped.note
+    assert (wrapped.seconds.low, wrapped.seconds.high) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [{"until": ["forget.nll>0.1"], "probe_every": 1}, {"keep": ["forget.nll<9"]}, {"sampler": "active"}],
+    ids=["until", "keep", "active"],
+)
+def test_a_run_that_may_end_early_is_planned_as_at_most(place, model, forget, retain, ending: dict[str, Any]):
+    asked = {
+        "model": model, "forget": forget, "retain": retain, "algorithm": "graddiff",
+        "schedule": Schedule(epochs=3, batch_size=3, lr=1e-3),
+    }  # fmt: skip
+    with dry(place) as looking:
+        plain = stage(unlearning(looking, unlearn.prepared(looking, **asked)), "steps")
+        found = unlearning(looking, unlearn.prepared(looking, **asked, **ending))
+    for name in ("steps", "looks at the forget set"):
+        assert stage(found, name).bound == "most" and stage(found, name).seconds.low == 0
+    assert plain.bound == "exact" and plain.seconds.low > 0
+    if "until" in ending:
+        assert unlearn.unlearn(place, **asked, **ending).steps < plain.left, "it does end early"
+
+
+def test_bounds_of_a_sum():
+    parts = {bound: Stage("", "", 1, bound=bound) for bound in ("exact", "least", "most", "about")}
+    joined = {(a, b): parts[a].with_(parts[b]).bound for a in parts for b in parts}
+    assert all(joined[one, "exact"] == joined["exact", one] == joined[one, one] == one for one in parts)
+    assert joined["least", "most"] == joined["most", "least"] == "about"
+    assert all(joined[one, "about"] == joined["about", one] == "about" for one in parts)
 
 
 def test_a_run_that_was_stopped_is_gone_on_with_from_its_checkpoint(place, model, forget, retain, monkeypatch):

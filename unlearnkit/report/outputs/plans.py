@@ -84,8 +84,8 @@ class Stage(Part):
     """samples in them"""
     tokens: int
     """tokens in them"""
-    bound: Literal["exact", "least", "most"]
-    """whether passes, texts and tokens are exact, or what there will be at least or at most"""
+    bound: Literal["exact", "least", "most", "about"]
+    """whether passes, texts and tokens are exact, what there will be at least or at most, or neither"""
     note: str
     """what else there is to say"""
     seconds: PlannedTime | None

@@ -69,8 +69,8 @@ class Paces:
     def priced(self, stage: Stage, kind: str | None = None, method: str | None = None) -> Stage:
         """A stage with its time. `kind` and `method` say which runs did such work before, None where none records it.
 
-        The bounds go down to nothing where a stage says what there is at most, and there is no upper one where it says
-        what there is at least."""
+        The bounds go down to nothing where there may be less than a stage says, and there is no upper one where there
+        may be more."""
         rate = None if kind is None else self._recorded(kind, method)
         if rate is not None:
             pace, runs = rate
@@ -79,8 +79,8 @@ class Paces:
         else:
             usual, factor = self._by_rule(stage), ROUGHLY
             basis = f"operations over a measured rate, within a factor of {factor:g}"
-        low = 0.0 if stage.bound == "most" else usual / factor
-        high = None if stage.bound == "least" else usual * factor
+        low = 0.0 if stage.bound in ("most", "about") else usual / factor
+        high = None if stage.bound in ("least", "about") else usual * factor
         return replace(stage, seconds=Seconds(low, high, basis))
 
     def _by_rule(self, stage: Stage) -> float:

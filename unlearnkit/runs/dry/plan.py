@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-Bound = Literal["exact", "least", "most"]
+Bound = Literal["exact", "least", "most", "about"]
 Origin = Literal["given", "default", "settings", "derived"]
 Status = Literal["new", "resume", "complete", "busy"]
+
+
+def joined(*bounds: Bound) -> Bound:
+    """What may be said of a sum, or of numbers that several reasons make uncertain."""
+    unsure = set(bounds) - {"exact"}
+    return "about" if len(unsure) > 1 else next(iter(unsure), "exact")
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Stage:
 
     `forward` counts passes of the model over batches, `backward` those of them that a gradient is taken of, `texts` the
     samples in them and `tokens` the tokens, padding and shared beginnings aside. `bound` says of all four whether they
-    are exact, or what there will be at least or at most.
+    are exact, what there will be at least or at most, or neither.
     """
 
     name: str
@@ -71,10 +77,9 @@ class Stage:
     def with_(self, other: Stage) -> Stage:
         """Both together, under this one's name."""
         numbers = ("of", "have", "forward", "backward", "texts", "tokens")
-        bound = self.bound if self.bound == other.bound else "most" if "most" in (self.bound, other.bound) else "least"
         took = None if self.seconds is None or other.seconds is None else self.seconds.and_(other.seconds)
         added = {name: getattr(self, name) + getattr(other, name) for name in numbers}
-        return replace(self, bound=bound, seconds=took, **added)
+        return replace(self, bound=joined(self.bound, other.bound), seconds=took, **added)
 
     def json(self) -> dict[str, Any]:
         return {**asdict(self), "left": self.left}

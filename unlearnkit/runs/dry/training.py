@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from unlearnkit.runs.anchors import anchors
 from unlearnkit.runs.dry.evaluations import eval_stage
-from unlearnkit.runs.dry.plan import Stage
+from unlearnkit.runs.dry.plan import Bound, Stage, joined
 from unlearnkit.runs.dry.scores import score_stage
 from unlearnkit.runs.during import RETAINED, spread
 from unlearnkit.runs.orders import task_of
@@ -26,16 +26,19 @@ MANY = 1_000_000
 
 
 def unlearn_stages(place: Workplace, store: Store | None, made: Prepared, run: str | None, done: int) -> list[Stage]:
-    """The stages of an unlearning run that goes on from step `done`."""
-    stages = [
-        *_scores(place, store, made, run),
-        *_other_answers(store, made, run),
-        *_anchors(place, store, made),
+    """The stages of an unlearning run that goes on from step `done`. Where it may end before its last step, all that
+    is done on the way may be less."""
+    first, again = _scores(place, store, made, run)
+    before = [*first, *_other_answers(store, made, run), *_anchors(place, store, made)]
+    on_the_way = [
+        *again,
         step_stage(made.plan, made.method, made.read.encoded, done, wrapped=made.wrapper is not None),
         *_looks(made, done),
         *_evaluations(place, store, made, done),
     ]
-    return [stage for stage in stages if stage.of]
+    if made.goals.until or made.goals.keep or made.sampler.every == "step":
+        on_the_way = [replace(stage, bound=joined(stage.bound, "most")) for stage in on_the_way]
+    return [stage for stage in (*before, *on_the_way) if stage.of]
 
 
 def step_stage(
@@ -46,13 +49,16 @@ def step_stage(
     micro, texts = (_upto(plan, plan.steps, of) - _upto(plan, done, of) for of in (plan.batch_size, 1))
     tokens = sum(_tokens(plan, name, encoded, done, texts) for name in method.reads)
     stage = Stage("steps", "steps", plan.steps, done, micro, micro, texts, round(tokens))
+    bounds: list[Bound] = []
+    notes = []
     if method.reads_reference:
-        note = "and of the starting model, without a gradient: at most a pass for each set"
-        sets = len(method.reads)
-        return replace(stage, forward=micro * (1 + sets), tokens=2 * stage.tokens, bound="most", note=note)
+        bounds.append("most")
+        notes.append("and of the starting model, without a gradient: at most a pass for each set")
+        stage = replace(stage, forward=micro * (1 + len(method.reads)), tokens=2 * stage.tokens)
     if wrapped:
-        return replace(stage, bound="least", note="the wrapper makes passes of its own")
-    return stage
+        bounds.append("least")
+        notes.append("the wrapper makes passes of its own")
+    return replace(stage, bound=joined(*bounds), note="; ".join(notes))
 
 
 def _upto(plan: TrainingPlan, steps: int, of: int) -> int:
@@ -72,11 +78,13 @@ def _tokens(plan: TrainingPlan, name: str, encoded: Mapping[str, Sequence[Encode
     return seen * sum(map(len, items)) / len(items)
 
 
-def _scores(place: Workplace, store: Store | None, made: Prepared, run: str | None) -> list[Stage]:
+def _scores(
+    place: Workplace, store: Store | None, made: Prepared, run: str | None
+) -> tuple[Sequence[Stage], Sequence[Stage]]:
     """What the sampler draws by: of the starting weights, and of those that later epochs begin with."""
     needs = made.sampler.needs
     if needs is None:
-        return []
+        return (), ()
     scorer = place.plugins.build("scorer", needs.scorer, needs.options)
     task = task_of(made.inputs, needs, scorer, made.inputs.model.fingerprint, _never)
     started = made.plan.precision != "bf16"  # rounded weights have a name that only they can tell
@@ -87,7 +95,7 @@ def _scores(place: Workplace, store: Store | None, made: Prepared, run: str | No
     later = [epoch for epoch in epochs if epoch and epoch not in drawn]
     if 0 in drawn:
         first = replace(first, have=first.of, forward=0, texts=0, tokens=0)
-    return [first, again.times(len(later))]
+    return [first], [again.times(len(later))]
 
 
 def _never() -> NoReturn:
@@ -114,8 +122,8 @@ def _other_answers(store: Store | None, made: Prepared, run: str | None) -> list
         stages.append(
             Stage(
                 f"other answers ({base})", "answers", n, n - len(asked), rooms, 0, len(asked),
-                sum(len(prompt) for prompt, _ in asked) + rooms, "most",
-                "one that says nothing new is asked for again",
+                sum(len(prompt) for prompt, _ in asked) + rooms, "about",
+                "an answer may end early, and one that says nothing new is asked for again",
             )
         )  # fmt: skip
     return stages
