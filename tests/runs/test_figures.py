@@ -12,6 +12,7 @@ import pytest
 from runs.lab import IDS, Lab
 from unlearnkit.plugins.manager import Plugins
 from unlearnkit.runs.figures import Figure, Figures
+from unlearnkit.scorers.mrd import MRD
 from unlearnkit.store import Store
 from unlearnkit.store.records import Result, Run
 
@@ -86,6 +87,16 @@ def test_thirds_are_kept_for_each_ranking(lab: Lab, evaluation: Run):
     assert {row.scores for rows in lab.store.figures().values() for row in rows} == {down, ""}
     lab.store.remove_run(evaluation.id)
     assert lab.store.figures() == {}
+
+
+def test_thirds_go_by_the_names_that_the_scorer_gives_them_now(
+    lab: Lab, evaluation: Run, monkeypatch: pytest.MonkeyPatch
+):
+    ranked = lab.scores(range(12))
+    before = thirds(lab, evaluation, ranked)
+    monkeypatch.setattr(MRD, "high_means", "hard")
+    after = thirds(lab, evaluation, ranked)
+    assert [after[name] for name in ("hard", "middle", "easy")] == [before[name] for name in ("easy", "middle", "hard")]
 
 
 def test_a_store_that_cannot_be_written_has_figures_too(lab: Lab, evaluation: Run):

@@ -2,7 +2,7 @@
 
 Reading all rows of an evaluation and resampling them takes long where there are many. So a figure of a complete
 evaluation is kept, under a key of what it is determined by besides the rows: the metric's code and options, and how
-means and intervals are made. One that stands under another key is made again.
+means and intervals are made; of thirds also what the scorer calls them. One under another key is made again.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Figures:
         without those of no sample."""
         names, measures = third_names(self._place, ranked), self.measures(run)
         keys = {
-            (split, metric, third): key
+            (split, metric, third): digest("third", names, key)
             for (split, metric, _), key in measures.keys.items()
             for third in names
             if split == "forget" and (split, metric) in measures.metrics
