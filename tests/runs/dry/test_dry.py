@@ -16,8 +16,9 @@ from unlearnkit import losses
 from unlearnkit.algorithms.npo import NPO
 from unlearnkit.evaluating.texts import Reader
 from unlearnkit.runs import evaluate, score, unlearn
+from unlearnkit.runs.asking import other_answer
 from unlearnkit.runs.axes import Axes
-from unlearnkit.runs.dry import Forecast, Stage, evaluating, scoring, unlearning
+from unlearnkit.runs.dry import Forecast, Stage, Total, evaluating, scoring, sweeping, unlearning
 from unlearnkit.runs.sweep import sweep
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.workplace import Workplace
@@ -145,7 +146,7 @@ def dry(place: Workplace) -> Workplace:
     return Workplace(place.settings, place.progress, dry=True)
 
 
-def stage(found: Forecast, name: str) -> Any:
+def stage(found: Forecast | Total, name: str) -> Any:
     (one,) = [stage for stage in found.stages if stage.name == name]
     return one
 
@@ -327,6 +328,24 @@ def test_a_sweep_takes_what_its_runs_take_and_what_they_share_once(place, model,
     assert steps.forward == counted["step passes"]
     with dry(place) as looking:
         assert sweep(looking, **asked, dry_run=True).plan is None
+
+
+def test_answers_that_the_runs_of_a_sweep_share_are_asked_for_once(place, model, forget, retain, monkeypatch):
+    asked = {"model": model, "forget": forget, "retain": retain, "algorithm": "altpo"}
+    runs = [{**asked, "schedule": Schedule(max_steps=1, batch_size=4, seed=seed)} for seed in (0, 1)]
+    with dry(place) as looking:
+        measured = evaluate.prepared(looking, model=model, data={"forget": forget}, max_new_tokens=2)
+        plan = sweeping(looking, [unlearn.prepared(looking, **run) for run in runs], measured)
+    found: Counter[str] = Counter()
+
+    def asking(model: Any, inputs: Any, sample: Any, own: Any) -> str:
+        found[sample.id] += 1
+        return other_answer(model, inputs, sample, own)
+
+    monkeypatch.setattr("unlearnkit.runs.others.other_answer", asking)
+    for run in runs:
+        unlearn.unlearn(place, **run)
+    assert stage(plan, "other answers (forget)").left == found.total() == len(found) == 8
 
 
 # ---------------------------------------------------------------------------------------------------- what is said

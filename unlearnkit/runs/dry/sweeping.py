@@ -73,4 +73,6 @@ def _decided_by(stage: Stage, made: unlearn.Prepared) -> str:
         return f"precision {made.plan.precision}"
     if made.sampler.needs is not None and stage.name == f"{made.sampler.needs.scorer} scores":
         return repr(made.sampler.needs)
+    if stage.name.startswith("other answers"):
+        return made.draft.series or ""
     return ""
