@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from conftest import Answer, pairs
 import unlearnkit
 from report.conftest import HOSTILE, Lab
 from unlearnkit.errors import UnlearnkitError
+from unlearnkit.hookspecs import hookimpl
+from unlearnkit.plugins import Plugins
 from unlearnkit.report.certificate import digest, issue, page, verify
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import Settings
@@ -234,8 +237,46 @@ def test_a_change_shows(place: Workplace, document: dict[str, Any], tmp_path: Pa
     assert (found["digest"], found["metrics"]) == (True, False), "the store knows better"
     signed = {**document, "signed_by": "B. Other"}
     assert checked(place, file, signed)["digest"] is False
-    other = {**document, "models": {**document["models"], "after": {**document["models"]["after"], "fingerprint": "0"}}}
-    assert checked(place, file, other)["model"] is False
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("models", lambda d: d["models"]["after"].update(fingerprint="0")),
+        ("models", lambda d: d["models"]["before"].update(fingerprint="f" * 64)),
+        ("models", lambda d: d["models"]["before"].update(source="another")),
+        ("absent", lambda d: d.update(absent=[])),
+        ("absent", lambda d: d["absent"].pop()),
+        ("not_proven", lambda d: d.update(not_proven=[])),
+        ("not_proven", lambda d: d["not_proven"].pop(0)),
+    ],
+)
+def test_no_part_can_be_forged(
+    place: Workplace, document: dict[str, Any], tmp_path: Path, section: str, change: Callable[[Any], object]
+):
+    """By someone who computes the digest anew."""
+    forged = json.loads(json.dumps(document))
+    change(forged)
+    forged["digest"]["value"] = digest(forged)
+    found = checked(place, tmp_path / "certificate.json", forged)
+    assert [what for what, ok in found.items() if not ok] == [section]
+
+
+def test_what_else_is_installed_is_no_difference(place: Workplace, document: dict[str, Any], tmp_path: Path):
+    @hookimpl
+    def register_attacks() -> dict[str, type]:
+        return {"another": type(place.plugins.build("attack", "sample", {}))}
+
+    place.plugins = Plugins(entry_points=(), extra=[SimpleNamespace(register_attacks=register_attacks)])
+    assert "another" in place.plugins.offers("attack")
+    assert set(checked(place, tmp_path / "certificate.json", document).values()) == {True}
+
+
+def test_a_model_that_moved_is_the_same(place: Workplace, document: dict[str, Any], tmp_path: Path):
+    moved = shutil.copytree(place.store.run(document["run"]["id"]).summary["model_dir"], tmp_path / "moved")
+    file = tmp_path / "certificate.json"
+    file.write_text(json.dumps(document))
+    assert {check.ok for check in verify(place, file, model=str(moved))} == {True}
 
 
 def test_without_store_and_model_the_digest_is_checked_alone(document: dict[str, Any], tmp_path: Path):

@@ -86,8 +86,9 @@ def _of_samples(body: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _of_attacks(place: Workplace, body: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    tried = {one["attack"] for one in body["attacks"]}
-    for name in sorted(place.plugins.offers("attack").keys() - tried):
+    """Those that the kit has for everybody: what else is installed here is nothing that a certificate is about."""
+    own = {name for name, offer in place.plugins.offers("attack").items() if offer.distribution == "unlearnkit"}
+    for name in sorted(own - {one["attack"] for one in body["attacks"]}):
         yield _row(f"attack {name}", "not tried on this model and these samples: what it would bring back is not known")
 
 

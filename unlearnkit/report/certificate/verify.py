@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 LARGEST = 256 * 2**20
 """Bytes of a certificate, at most."""
-SECTIONS = ("asked", "run", "evaluations", "metrics", "training_nll", "difficulty", "attacks", "samples")
-"""What is read from the store again. `absent` and `not_proven` follow from these and from what is installed."""
+SECTIONS = (
+    "models", "asked", "run", "evaluations", "metrics", "training_nll", "difficulty", "attacks", "samples", "absent",
+    "not_proven",
+)  # fmt: skip
+"""What is read from the store and the model again, and what follows from it. The rest is who issued it, when, and for
+what, of which nothing but the digest can tell."""
 NOT_SO = ("changed", "weights", "weights-nan", "incomplete")
 """Errors that say that the model is another, or none; others say that something is not at hand."""
 CLOSE = 1e-9
@@ -87,17 +91,13 @@ def _again(place: Workplace, document: Mapping[str, Any], model: str | None) -> 
         now = issue(place, known[0], model=model).body if known else None
     except UnlearnkitError as error:
         if error.code in NOT_SO:
-            yield Check("model", False, error.message)
+            yield Check("models", False, error.message)
         else:
             yield Check("store and model", None, f"not at hand: {error.message}")
         return
     if now is None:
         yield Check("store and model", None, "not at hand: the store has no such run")
         return
-    written = document.get("models")
-    after = written.get("after") if isinstance(written, Mapping) else None
-    same = isinstance(after, Mapping) and after.get("fingerprint") == now["models"]["after"]["fingerprint"]
-    yield Check("model", same, "the weights are those that it names" if same else "it names other weights")
     for section in SECTIONS:
         where = difference(document.get(section), now[section])
         yield Check(section, where is None, "as in the store" if where is None else f"the store differs{where}")
