@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import torch
 from unlearnkit.contracts import Unit
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.store import Store, schema
+from unlearnkit.store.process import Process
 from unlearnkit.store.records import Checkpoint, ScoreRow
 
 from .making import a_run, all_succeed, draft, fork
@@ -178,3 +182,18 @@ def test_a_file_without_a_row_goes_once_its_writer_is_dead(path: Path, cut: str)
     with Store.open(path) as store:
         assert area.stored() == {}
         assert store.checkpoints(run) == []
+
+
+@pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"boot": "elsewhere"}])
+def test_a_file_waits_for_a_writer_who_may_work_elsewhere(path: Path, where: dict[str, str]):
+    """A step there, or a clock that is off, may take longer than a beat from there counts as fresh."""
+    with Store.open(path) as store:
+        run = store.claim(a_run(store).id).id
+        other = replace(Process.this(), **where)
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.execute("UPDATE run SET host = ?, boot = ?, beat = '2026-01-01T00:00+00:00'", (other.host, other.boot))
+        sha = store.files.save({"x": torch.ones(1)})
+        Store.open(path).close()
+        assert store.files.has(sha)
+        store.put_checkpoint(run, Checkpoint(1, sha, {}))
+        assert store.files.load(sha)["x"].tolist() == [1]

@@ -123,6 +123,15 @@ def test_who_is_alive():
     assert not replace(here, host="elsewhere", boot="x").alive(beat[1000])
 
 
+def test_who_is_gone():
+    here = Process.this()
+    assert not here.gone()
+    for dead in (replace(here, started="1"), replace(here, pid=2**22 + 1)):
+        assert dead.gone()
+        assert not replace(dead, host="elsewhere").gone(), "a process there is not seen from here"
+        assert not replace(dead, boot="x").gone(), "it may be another host of the same name"
+
+
 # -------------------------------------------------------------------------------------------------------- finding (61)
 
 

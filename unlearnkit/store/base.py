@@ -83,10 +83,11 @@ def at_work(row: Mapping[Any, Any]) -> bool:
 
 def _grace(connection: sa.Connection) -> float:
     """Seconds for which a file may wait for its row: who writes one has taken its run before, so none waits where
-    nobody is at work."""
+    everyone who took one is gone."""
     run = schema.run.c
-    running = sa.select(run.state, run.beat, run.host, run.boot, run.pid, run.started).where(run.state == "running")
-    return GRACE if any(map(at_work, connection.execute(running).mappings())) else 0.0
+    running = sa.select(run.host, run.boot, run.pid, run.started).where(run.state == "running")
+    workers = map(Process.of, connection.execute(running).mappings())
+    return 0.0 if all(worker is None or worker.gone() for worker in workers) else GRACE
 
 
 def put(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, replace: bool = True) -> None:

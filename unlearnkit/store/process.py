@@ -47,7 +47,16 @@ class Process:
         if self.host != here.host:
             age = datetime.now(timezone.utc) - datetime.fromisoformat(beat)
             return age.total_seconds() < FRESH
-        return self.boot == here.boot and exists(self.pid) and (_started(self.pid) or "") == self.started
+        return self.boot == here.boot and self._exists()
+
+    def gone(self) -> bool:
+        """Whether it certainly runs no more. Of another host nobody here can say so, however long ago it wrote; nor of
+        another boot, which may be another host of the same name."""
+        here = Process.this()
+        return (self.host, self.boot) == (here.host, here.boot) and not self._exists()
+
+    def _exists(self) -> bool:
+        return exists(self.pid) and (_started(self.pid) or "") == self.started
 
 
 def exists(pid: int) -> bool:
