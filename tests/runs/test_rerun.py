@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def test_unlearning_comes_out_the_same(
     steps, probes = place.store.steps(unlearned), place.store.probes(unlearned)
     assert parts(found) == {
         "terms of steps": (sum(len(row.terms) for row in steps), 0),
+        "draw orders": (2, 0),
         "NLLs on the way": (len(probes), 0),
         "model": (1, 0),
     }
@@ -90,6 +92,38 @@ def test_scores_and_evaluations_come_out_the_same(place: Workplace, evaluated: s
     found = rerun(place, evaluated)
     assert parts(found)["results"][1] == 1
     assert found.parts[0].most is None and "rouge" in (found.parts[0].first or "")
+
+
+@pytest.mark.parametrize("references", [(False, True), (True, False)])
+def test_what_it_was_held_against_later_is_not_asked_for(
+    place: Workplace, unlearned: str, model: str, forget: DataSpec, references: tuple[bool, ...]
+):
+    data = {"forget": forget}
+    for held in references:
+        run = evaluate(
+            place, model=f"run:{unlearned}", data=data, max_new_tokens=2, reference=model if held else None
+        ).run  # fmt: skip
+    kept = place.store.aggregates(run)
+    assert len({row.name for row in kept}) < len(kept), "a number stands twice"
+    found = rerun(place, run)
+    assert found.same, found
+    assert parts(found)["numbers"][0] == len({row.name for row in kept})
+
+
+def test_an_order_that_was_another_is_found(place: Workplace, unlearned: str):
+    change(place, "UPDATE draw_order SET digest = 'another' WHERE epoch = 1")
+    found = rerun(place, unlearned)
+    assert [part.first[:23] for part in found.parts if part.first] == ["epoch 1: another…, then"]
+
+
+def test_a_text_that_was_another_is_found_and_not_told(place: Workplace, model: str, forget: DataSpec):
+    place.settings = replace(place.settings, store_text=True)
+    evaluated = evaluate(place, model=model, data={"forget": forget}, max_new_tokens=2).run
+    assert rerun(place, evaluated).same
+    change(place, "UPDATE generation SET text = 'hush' WHERE sample = (SELECT min(sample) FROM generation)")
+    found = rerun(place, evaluated)
+    assert {what: differing for what, (_, differing) in parts(found).items() if differing} == {"texts": 1}
+    assert "hush" not in str(found)
 
 
 def test_an_attack_comes_out_the_same_with_its_reference(

@@ -1,6 +1,6 @@
 """The root command, and the one place where an error becomes text and an exit code.
 
-Exit codes: 0 done · 1 failed · 2 usage · 3 not found · 4 a threshold missed · 130 interrupted, resumable.
+Exit codes: 0 done · 1 failed · 2 usage · 3 not found · 4 threshold missed, rerun differs · 130 interrupted, resumable.
 """
 
 from __future__ import annotations

@@ -71,14 +71,14 @@ def diff_runs(place: Workplace, screen: Output, one: str, other: str, everything
         screen.say("nothing differs")
 
 
-DIFFERENT = 1
+DIFFERENT = 4
 """Exit code where a run does not come out the same."""
 
 
 @make_command("rerun", examples="unlearnkit runs rerun @last")
 @click.argument("run")
 def rerun_run(place: Workplace, screen: Output, run: str) -> int:
-    """Do a run again, all of it, and say whether the same came out; exit code 1 where it did not.
+    """Do a run again, all of it, and say whether the same came out; exit code 4 where it did not.
 
     It takes as long as the first time, in a temporary folder (TMPDIR says where) that is then removed; an event of the
     run keeps what came of it. On a CPU, the same environment gives the same bits.

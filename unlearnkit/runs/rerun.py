@@ -8,20 +8,21 @@ What came out is compared with what the first time left, value by value, and a w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
-from unlearnkit.runs.identity import environment
+from unlearnkit.runs.identity import digest, environment
 from unlearnkit.runs.resume import again, requested, settings_of
 from unlearnkit.runs.workplace import Workplace
 
 if TYPE_CHECKING:
     from unlearnkit.store import Store, records
 
-Values = Mapping[Hashable, float | None]
+Values = Mapping[tuple[str, ...], float | str | None]
+"""Orders and texts by their hash: what is said of those that differ stays with the run."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,10 @@ def _lend(store: Store, other: Store, run: records.Run) -> None:
 
 def _parts(store: Store, run: records.Run, other: Store, second: records.Run) -> Iterator[Part]:
     """What both times left, compared."""
-    for what, values in _left(store, run).items():
-        if part := _compared(what, values, _left(other, second)[what]):
+    first, anew = _left(store, run), _left(other, second)
+    first["numbers"] = _asked_for(first["numbers"], anew["numbers"])
+    for what, values in first.items():
+        if part := _compared(what, values, anew[what]):
             yield part
     if "model" in run.summary:
         differs = run.summary["model"] != second.summary.get("model")
@@ -161,11 +164,22 @@ def _left(store: Store, run: records.Run) -> dict[str, Values]:
         "terms of steps": {
             (f"step {row.step}", name): value for row in store.steps(run.id) for name, value in row.terms.items()
         },
+        "draw orders": {(f"epoch {row.epoch}",): row.digest for row in store.orders(run.id)},
         "NLLs on the way": {(f"after {row.updates}", row.sample): row.nll for row in store.probes(run.id)},
         "scores": {(sample, "score"): row.value for sample, row in store.scores(run.id).items()},
         "results": {(f"{r.split}.{r.metric}", r.sample): r.value for r in store.results(run.id)},
+        "texts": {(text.split, text.sample): digest(text.text) for text in store.generations(run.id)},
         "numbers": {(row.name, identities.get(row.reference or "", "")): row.value for row in store.aggregates(run.id)},
     }
+
+
+def _asked_for(numbers: Values, anew: Values) -> Values:
+    """Without those against another reference than was asked for with the run: what it is held against is no part of
+    a run, so more may have come to it later."""
+    references: dict[str, set[str]] = {}
+    for name, reference in anew:
+        references.setdefault(name, set()).add(reference)
+    return {(name, of): value for (name, of), value in numbers.items() if of in references.get(name, {of})}
 
 
 def _compared(what: str, first: Values, second: Values) -> Part | None:
@@ -174,16 +188,15 @@ def _compared(what: str, first: Values, second: Values) -> Part | None:
         return None
     differing = [name for name in names if name not in first or name not in second or first[name] != second[name]]
     pairs = ((first.get(name), second.get(name)) for name in differing)
-    sizes = [abs(one - other) for one, other in pairs if one is not None and other is not None]
+    sizes = [abs(a - b) for a, b in pairs if isinstance(a, int | float) and isinstance(b, int | float)]
     shown = None
     if differing:
         name = differing[0]
-        assert isinstance(name, tuple)
         shown = (
             f"{' '.join(part[:40] for part in name if part)}: {_word(first.get(name))}, then {_word(second.get(name))}"
         )
     return Part(what, len(names), len(differing), max(sizes, default=None), shown)
 
 
-def _word(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.6g}"
+def _word(value: float | str | None) -> str:
+    return "nothing" if value is None else f"{value[:8]}…" if isinstance(value, str) else f"{value:.6g}"

@@ -55,6 +55,13 @@ class Training(Base):
             row = connection.execute(query).mappings().one_or_none()
         return record(OrderRow, row) if row else None
 
+    def orders(self, run_id: str) -> list[OrderRow]:
+        """A run's orders, by epoch."""
+        table = schema.draw_order
+        query = sa.select(table).where(table.c.run == run_id).order_by(table.c.epoch)
+        with self._read() as connection:
+            return [record(OrderRow, row) for row in connection.execute(query).mappings()]
+
     def put_checkpoint(
         self,
         run_id: str,

@@ -164,7 +164,7 @@ class RerunPart(Part):
     """Values that a run left, first and again."""
 
     what: str
-    """`terms of steps`, `NLLs on the way`, `scores`, `results`, `numbers` or `model`"""
+    """`terms of steps`, `draw orders`, `NLLs on the way`, `scores`, `results`, `texts`, `numbers` or `model`"""
     n: int
     """how many"""
     differing: int
