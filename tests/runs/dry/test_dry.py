@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import Answer
 
 from unlearnkit import losses
@@ -23,6 +24,7 @@ from unlearnkit.runs.sweep import sweep
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.scoring.bench import ModelBench
+from unlearnkit.store import Store
 from unlearnkit.training import step
 from unlearnkit.training.probes import Probes
 
@@ -348,6 +350,38 @@ def test_answers_that_the_runs_of_a_sweep_share_are_asked_for_once(place, model,
     assert stage(plan, "other answers (forget)").left == found.total() == len(found) == 8
 
 
+def test_what_a_sweep_reads_of_earlier_runs_and_measures_does_not_grow_with_it(
+    place, model, forget, retain, monkeypatch
+):
+    asked = {"model": model, "forget": forget, "retain": retain, "algorithm": "ga"}
+    for seed in (0, 1):
+        unlearn.unlearn(place, **asked, schedule=Schedule(max_steps=1, batch_size=4, seed=seed))
+    found: Counter[str] = Counter()
+
+    def count(owner: Any, name: str, *, about: Callable[..., bool] = lambda *_: True) -> None:
+        real = getattr(owner, name)
+
+        def counting(*args: Any, **more: Any) -> Any:
+            found[name] += about(*args)
+            return real(*args, **more)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    for name in ("model", "models", "runs"):
+        count(Store, name)
+    count(torch, "ones", about=lambda *shape: shape in ((768, 768), (4096, 4096)))
+    took = {}
+    with dry(place) as looking:
+        measured = evaluate.prepared(looking, model=model, data={"forget": forget}, max_new_tokens=2)
+        for count in (2, 4):
+            schedules = [Schedule(max_steps=1, batch_size=4, seed=seed) for seed in range(10, 10 + count)]
+            runs = [unlearn.prepared(looking, **asked, schedule=one, probe_every=1) for one in schedules]
+            found.clear()
+            sweeping(looking, runs, measured)
+            took[count] = dict(found)
+    assert took[2] == took[4] == {"models": 2, "runs": 2, "ones": 1}, "for each kind of run; the rule is of the looks"
+
+
 # ---------------------------------------------------------------------------------------------------- what is said
 
 
@@ -376,8 +410,6 @@ def test_time_is_taken_from_runs_before_and_else_from_a_rule_that_says_so(place,
     assert (found.low, found.high) == (pytest.approx(took / 1.5), None), "as much work took so long"
     with Workplace(replace(place.settings, threads=2), dry=True) as elsewhere:
         assert "measured rate" in stage(scoring(elsewhere, score.prepared(elsewhere, **asked)), "scores").seconds.basis
-    import torch
-
     torch.set_num_threads(1)
 
 

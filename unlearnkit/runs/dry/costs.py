@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,12 +59,16 @@ def size_of(source: ModelSource) -> Size:
 
 @dataclass(frozen=True)
 class Paces:
-    """How fast work goes here: by complete runs of models of this size in this environment, or by the rule."""
+    """How fast work goes here: by complete runs of models of this size in this environment, or by the rule.
+
+    The store is read, and the rate measured, once however much is priced."""
 
     place: Workplace
     store: Store | None
     source: ModelSource
     size: Size
+    _took: dict[str, list[tuple[str, float, float]]] = field(default_factory=dict, init=False)
+    """By kind the method, seconds and units of each run that tells."""
 
     def priced(self, stage: Stage, kind: str | None = None, method: str | None = None) -> Stage:
         """A stage with its time. `kind` and `method` say which runs did such work before, None where none records it.
@@ -107,22 +111,21 @@ class Paces:
 
     def _recorded(self, kind: str, method: str | None) -> tuple[float, int] | None:
         """Seconds a unit, as in `TOOK`, and how many runs say so: of the same method, else of any where one trains."""
-        if self.store is None:
-            return None
-        here = self.place.environment()
-        took: list[tuple[str, float, float]] = []
-        for run in self.store.runs(kind=kind, state="complete"):
-            if run.environment == here and self._as_large(run) and (found := TOOK[kind](run)) is not None:
-                took.append((run.method, *found))
+        if kind not in self._took:
+            self._took[kind] = list(self._told(kind))
+        took = self._took[kind]
         own = [row for row in took if row[0] == method] or (took if kind == "unlearn" else [])
         units = sum(row[2] for row in own)
         return (sum(row[1] for row in own) / units, len(own)) if units else None
 
-    def _as_large(self, run: Run) -> bool:
-        assert self.store is not None
-        model = self.store.model(run.model)
-        alike = (self.source.architecture, self.source.parameters)
-        return model is not None and (model.architecture, model.parameters) == alike
+    def _told(self, kind: str) -> Iterator[tuple[str, float, float]]:
+        if self.store is None:
+            return
+        here, asked = self.place.environment(), (self.source.architecture, self.source.parameters)
+        alike = {name for name, of in self.store.models().items() if (of.architecture, of.parameters) == asked}
+        for run in self.store.runs(kind=kind, state="complete"):
+            if run.model in alike and run.environment == here and (found := TOOK[kind](run)) is not None:
+                yield run.method, *found
 
 
 def _scored(run: Run) -> tuple[float, float] | None:

@@ -45,7 +45,8 @@ def sweeping(place: Workplace, runs: Sequence[unlearn.Prepared], measured: evalu
     """
     if not runs:
         return None
-    plans = [unlearning(place, made) for made in runs]
+    paces = Paces(place, store_of(place), measured.source, size_of(measured.source))
+    plans = [unlearning(place, made, paces=paces) for made in runs]
     stages: dict[str, Stage] = {}
     shared: set[tuple[str, str]] = set()
     for made, plan in zip(runs, plans, strict=True):
@@ -56,7 +57,6 @@ def sweeping(place: Workplace, runs: Sequence[unlearn.Prepared], measured: evalu
             shared.add(once)
             stages[stage.name] = stages[stage.name].with_(stage) if stage.name in stages else stage
     stage = eval_stage(place, None, measured.task, "", "evaluations").times(len(runs))
-    paces = Paces(place, store_of(place), measured.source, size_of(measured.source))
     evaluations = paces.priced(stage, "eval", measured.task.suite.name)
     free = min(plan.disk.free for plan in plans)
     parts = {

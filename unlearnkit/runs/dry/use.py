@@ -90,14 +90,16 @@ def attacking(place: Workplace, made: attack.Prepared, given: Collection[str] = 
     )  # fmt: skip
 
 
-def unlearning(place: Workplace, made: unlearn.Prepared, given: Collection[str] = ()) -> Forecast:
-    """The plan of `unlearn`.
+def unlearning(
+    place: Workplace, made: unlearn.Prepared, given: Collection[str] = (), *, paces: Paces | None = None
+) -> Forecast:
+    """The plan of `unlearn`. Plans of several runs that begin with one model share its `paces`.
 
     Raises:
         UnlearnkitError: what `standing` finds wrong with the folder or the run.
     """
     now, source, read = _stands(place, made), made.inputs.model, made.read.encoded
-    paces = Paces(place, now.store, source, size_of(source))
+    paces = paces or Paces(place, now.store, source, size_of(source))
     stages = [
         paces.priced(stage, *_recorded_as(stage, made))
         for stage in unlearn_stages(place, now.store, made, _id(now.run), now.done)
