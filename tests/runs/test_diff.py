@@ -58,7 +58,18 @@ def test_everything_is_what_differs_and_what_does_not(lab: Lab):
 def test_evaluations_differ_in_their_numbers_too(lab: Lab):
     made = lab.unlearned()
     one, other = (lab.evaluated(made, dict.fromkeys(IDS, value)) for value in (0.25, 0.75))
-    lab.store.put_aggregates(one, [AggregateRow("utility", 0.5)])
+    lab.store.put_aggregates(one, [AggregateRow("utility", 0.5), AggregateRow("quality", None, reason="no_retain")])
+    lab.store.put_aggregates(other, [AggregateRow("privacy", None, reason="no_scores")])
     found = told(lab, one, other)
     assert found["results.forget.probability"] == (0.25, 0.75)
     assert found["results.utility"] == (0.5, None)
+    assert found["results.quality.reason"] == ("no_retain", None), "undefined is not the same as never measured"
+    assert found["results.privacy.reason"] == (None, "no_scores")
+
+
+def test_what_runs_of_two_kinds_are_is_told_part_by_part(lab: Lab):
+    scored = lab.scores(range(12))
+    for runs in ((scored, a_run(lab, 0, 0.1)), (a_run(lab, 0, 0.1), scored)):
+        parts = [entry.part for entry in diff(lab.place, *runs).entries]
+        assert parts == sorted(parts, key=parts.index)
+        assert {"data", "configuration", "result"} < set(parts)

@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.runs.figures import Figures, current
+from unlearnkit.runs.figures import Figure, Figures, current
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import records
 
+PARTS = ("run", "model", "data", "asked", "configuration", "environment", "result")
 PLACES = ("request.out", "request.force", "summary.model_dir")
 """Where a model was put says nothing of the run."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A value by its dotted name in both runs, None where one has no such value. `part` is "run", "model", "data",
-    "asked", "configuration", "environment" or "result"."""
+    """A value by its dotted name in both runs, None where one has no such value. `part` is one of `PARTS`."""
 
     part: str
     name: str
@@ -55,7 +55,7 @@ def diff(place: Workplace, one: str, other: str, *, everything: bool = False) ->
     store = place.reading()
     runs = store.run(one), store.run(other)
     facts = [dict(_facts(place, run)) for run in runs]
-    names = dict.fromkeys([*facts[0], *facts[1]])
+    names = sorted(dict.fromkeys([*facts[0], *facts[1]]), key=lambda key: PARTS.index(key[0]))
     entries = [Entry(*key, facts[0].get(key), facts[1].get(key)) for key in names]
     return Diff(*runs, [entry for entry in _told_once(entries) if everything or not entry.same])
 
@@ -83,14 +83,17 @@ def _facts(place: Workplace, run: records.Run) -> Iterator[tuple[tuple[str, str]
                 yield (part, name), value
 
 
-def _numbers(place: Workplace, run: records.Run) -> dict[str, float | None]:
+def _numbers(place: Workplace, run: records.Run) -> dict[str, float | str | None]:
+    """What a run came to, with the reason of what is undefined: that was looked for, unlike what is not there."""
     store = place.reading()
-    found: dict[str, float | None] = {}
+    found: dict[str, Figure | records.AggregateRow] = {}
     if run.kind == "eval" and run.state == "complete":
-        found = {name: figure.value for name, figure in Figures(place, [run.id]).of(run).items()}
+        found.update(Figures(place, [run.id]).of(run))
     known = [other.id for other in store.runs(kind=run.kind)]
     rows = current(store.aggregates(run.id), known)
-    return {**found, **{row.name: row.value for row in reversed(rows)}}
+    found.update({row.name: row for row in reversed(rows)})
+    reasons = {f"{name}.reason": of.reason for name, of in found.items() if of.reason is not None}
+    return {**{name: of.value for name, of in found.items()}, **reasons}
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

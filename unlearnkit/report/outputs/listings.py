@@ -142,7 +142,7 @@ class DiffEntry(Part):
     name: str
     """dotted"""
     a: Any
-    """in the first run; `null` where it has none"""
+    """in the first run; `null` where it has none, or an undefined one whose `NAME.reason` says why"""
     b: Any
     """in the second"""
     same: bool
