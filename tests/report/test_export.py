@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from conftest import Answer
 
 import unlearnkit
-from unlearnkit.errors import BadInput
+from unlearnkit.errors import BadInput, NotFound
 from unlearnkit.report.export import export
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import Settings
@@ -243,6 +243,34 @@ def test_a_failure_on_the_way_leaves_what_was_there(store: Store, tmp_path: Path
     with Workplace(Settings(store=str(store.path))) as place, pytest.raises(KeyboardInterrupt):
         export(place, "results", file, force=True)
     assert [(f.name, f.read_text()) for f in file.parent.iterdir()] == [("x.jsonl", "before")]
+
+
+@pytest.mark.parametrize("after", [0, 1, 9, 10])
+def test_a_run_that_is_removed_meanwhile_is_no_part_of_a_file(
+    after: int, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pieces, "BATCH", 10)
+    run = a_run(store)
+    store.put_results(run, results(100))
+    page, asked = Store._page, []
+
+    def late(self: Store, query: Any) -> Any:
+        if len(asked) == after:
+            with Store.open(store.path or "") as other:
+                other.remove_run(run)
+        asked.append(query)
+        return page(self, query)
+
+    monkeypatch.setattr(Store, "_page", late)
+    with Workplace(Settings(store=str(store.path))) as place, pytest.raises(NotFound, match=run):
+        export(place, "results", tmp_path / "x.jsonl")
+    assert not list(tmp_path.glob("*x.jsonl*"))
+
+
+def test_a_run_that_is_named_twice_is_there_once(store: Store):
+    run = a_run(store)
+    store.put_results(run, results(3))
+    assert len(store.frame("results", [run, "@last", store.run(run)])) == 3
 
 
 def test_runs_that_are_not_complete_are_exported_by_name_alone(store: Store):

@@ -42,7 +42,8 @@ def export(
         force: replace a file that is there.
 
     Raises:
-        BadInput: codes `ending`, `exists`, `export`; NotFound: no such run or store; UnlearnkitError: code `write`.
+        BadInput: codes `ending`, `exists`, `export`; NotFound: no such run or store, or a run that is removed
+            meanwhile; UnlearnkitError: code `write`.
     """
     file = Path(to)
     if file.suffix not in WRITERS:

@@ -56,10 +56,12 @@ class Export(Runs):
 
         Args:
             what: "scores", "results", "generations", "aggregates" or "steps".
-            runs: the runs themselves, such as `unlearnkit.runs.where` finds, or ids, unique prefixes, "@last".
+            runs: the runs themselves, such as `unlearnkit.runs.where` finds, or ids, unique prefixes, "@last". One
+                that is named twice is read once.
 
         Raises:
-            NotFound, BadInput: a reference that means no run, or several; code `export`: no such rows.
+            NotFound, BadInput: a reference that means no run, or several; code `export`: no such rows. NotFound also
+                for a run that is removed while it is read: what came of it is not all.
             UnlearnkitError: code `pandas`, where that is not installed.
         """
         try:
@@ -79,7 +81,8 @@ class Export(Runs):
             if runs is None
             else [ref if isinstance(ref, Run) else self.run(ref) for ref in runs]
         )
-        return _filled(batch for run in named for batch in self._pieces(what, run, of))
+        once = {run.id: run for run in named}
+        return _filled(batch for run in once.values() for batch in self._pieces(what, run, of))
 
     def _pieces(self, what: str, run: Run, of: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
         import pyarrow as pa
@@ -110,13 +113,14 @@ class Export(Runs):
 
     def _pages(self, table: sa.Table, run_id: str) -> Iterator[Sequence[sa.RowMapping]]:
         """A run's rows in the order of their key. Each page is read in a transaction of its own, behind the end of the
-        last one."""
+        last one; that all were, is sure of a run that is still there after the last."""
         key = [column for column in table.primary_key if column.name != "run"]
         query = page = sa.select(table).where(table.c.run == run_id).order_by(*key).limit(BATCH)
         while rows := self._page(page):
             yield rows
             last = (sa.literal(rows[-1][column.name], column.type) for column in key)
             page = query.where(sa.tuple_(*key) > sa.tuple_(*last))
+        self.run(run_id)
 
     def _page(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
         with self._read() as connection:
