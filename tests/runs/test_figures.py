@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +12,10 @@ import pytest
 
 from runs.lab import IDS, Lab
 from unlearnkit.plugins.manager import Plugins
-from unlearnkit.runs.figures import Figure, Figures
+from unlearnkit.runs.figures import Figure, Figures, Measures
 from unlearnkit.scorers.mrd import MRD
-from unlearnkit.store import Store
-from unlearnkit.store.records import Result, Run
+from unlearnkit.store import Store, connect
+from unlearnkit.store.records import FigureRow, Result, Run
 
 VALUES = [0.9, 0.1, 0.4, 0.35, 0.8, 0.05, 0.6, 0.55, 0.2, 0.7, 0.15, 0.3]
 
@@ -104,6 +105,56 @@ def test_a_store_that_cannot_be_written_has_figures_too(lab: Lab, evaluation: Ru
         lab.place.__dict__["store"], kept = store, lab.store
         assert set(figures(lab, evaluation)) == {"forget.probability", "forget.rouge"}
         lab.place.__dict__["store"] = kept
+    assert lab.store.figures() == {}
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "code"),
+    [
+        ("BEGIN IMMEDIATE", "busy"),
+        (
+            "CREATE TRIGGER full BEFORE INSERT ON figure BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+            "disk-full",
+        ),
+    ],
+)
+def test_what_cannot_be_kept_is_read_all_the_same(
+    lab: Lab,
+    evaluation: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    hindrance: str,
+    code: str,
+):
+    """Tried once, whatever there is to keep."""
+    monkeypatch.setattr(connect, "BRIEF", 0.05)
+    caplog.set_level("INFO", "unlearnkit.runs.figures")
+    other = lab.store.run(lab.evaluated(lab.unlearned(method="npo"), dict.fromkeys(IDS, 0.5)))
+    with closing(sqlite3.connect(str(lab.store.path), isolation_level=None)) as raw:
+        raw.execute(hindrance)
+        several = Figures(lab.place, [evaluation.id, other.id])
+        found = [several.of(run)["forget.probability"].value for run in (evaluation, other)]
+    assert found == [pytest.approx(np.mean(VALUES)), pytest.approx(0.5)]
+    assert caplog.messages == [f"figures are not kept: {code}"]
+    assert lab.store.figures() == {}
+
+
+@pytest.mark.parametrize("removed", ["evaluation", "scores"])
+def test_a_run_that_is_removed_while_it_is_read(
+    lab: Lab, evaluation: Run, monkeypatch: pytest.MonkeyPatch, removed: str
+):
+    first = lab.scores(range(12))
+    expected = thirds(lab, evaluation, first)
+    lab.store.remove_run(first)
+    ranked, made = lab.scores(range(12)), Measures.thirds
+
+    def meanwhile(self: Measures, *given: Any) -> list[FigureRow]:
+        with Store.open(lab.store.path or "") as other:
+            other.remove_run(evaluation.id if removed == "evaluation" else ranked)
+        return made(self, *given)
+
+    monkeypatch.setattr(Measures, "thirds", meanwhile)
+    assert thirds(lab, evaluation, ranked) == expected
     assert lab.store.figures() == {}
 
 

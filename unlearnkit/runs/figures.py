@@ -8,12 +8,14 @@ means and intervals are made; of thirds also what the scorer calls them. One und
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import Metric
+from unlearnkit.errors import UnlearnkitError
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.scored import bins, scored, third_names
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from unlearnkit.contracts import Columns
     from unlearnkit.runs.definitions import Meaning
     from unlearnkit.runs.workplace import Workplace
+
+log = logging.getLogger(__name__)
 
 VERSION = 1
 """Changes when the same rows would come to other figures."""
@@ -64,6 +68,7 @@ class Figures:
     def __init__(self, place: Workplace, runs: Iterable[str]) -> None:
         self._place = place
         self._store = place.reading()
+        self._keeping = not self._store.readonly
         self._rows = self._store.figures(runs)
         self._measures: dict[str, Measures] = {}
         self._pieces: dict[str, list[list[str]]] = {}
@@ -118,8 +123,13 @@ class Figures:
         return whole if len(whole) == len(keys) else None
 
     def _keep(self, run: str, rows: list[records.FigureRow]) -> list[records.FigureRow]:
-        if not self._store.readonly:
-            self._store.put_figures(run, rows)
+        """Keeping only spares work the next time: where the store takes nothing in now, reading goes on."""
+        if self._keeping:
+            try:
+                self._store.put_figures(run, rows)
+            except UnlearnkitError as error:
+                log.info("figures are not kept: %s", error.code)
+                self._keeping = False
         return rows
 
 

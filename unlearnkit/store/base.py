@@ -46,11 +46,11 @@ class Base:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        """All or nothing; on return it is on the disk."""
+    def _write(self, wait: float | None = None) -> Iterator[sa.Connection]:
+        """All or nothing; on return it is on the disk. Waits for others to end for so many seconds, None for long."""
         if self.readonly:
             raise UnlearnkitError(f"{self._place} was opened for reading", code="read-only")
-        with self.whole(), connect.plainly(self._place), connect.writing(self._engine).begin() as connection:
+        with self.whole(), connect.plainly(self._place), connect.writing(self._engine, wait).begin() as connection:
             yield connection
 
     def _collect(self) -> None:

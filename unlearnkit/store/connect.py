@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 TIMEOUT = 30.0
 """Seconds to wait for a lock. SQLite does not queue its waiters: five seconds were seen under eight writers."""
 
+BRIEF = 1.0
+"""Seconds to wait for it with what need not be written: it would only spare work another time."""
+
 GUARDED = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0")
 """What SQLite's own security page asks for before a file from elsewhere is read."""
 
@@ -168,8 +171,9 @@ def reading(engine: sa.Engine) -> sa.Engine:
     return engine.execution_options(begin="BEGIN")
 
 
-def writing(engine: sa.Engine) -> sa.Engine:
-    return engine.execution_options(begin="BEGIN IMMEDIATE")
+def writing(engine: sa.Engine, wait: float | None = None) -> sa.Engine:
+    """:param wait: seconds to wait for the lock, TIMEOUT where None."""
+    return engine.execution_options(begin="BEGIN IMMEDIATE", wait=wait)
 
 
 def raw(connection: sa.Connection) -> sqlite3.Connection:
@@ -180,13 +184,16 @@ def raw(connection: sa.Connection) -> sqlite3.Connection:
 
 
 def _begin(connection: sa.Connection) -> None:
-    if begin := connection.get_execution_options().get("begin"):
-        patiently(lambda: raw(connection).execute(begin))
+    options = connection.get_execution_options()
+    if begin := options.get("begin"):
+        sqlite, wait = raw(connection), options.get("wait") or TIMEOUT
+        sqlite.execute(f"PRAGMA busy_timeout={round(wait * 1000)}")
+        patiently(lambda: sqlite.execute(begin), wait)
 
 
-def patiently(action: Callable[[], T]) -> T:
+def patiently(action: Callable[[], T], wait: float | None = None) -> T:
     """Repeat what meets a lock: SQLite answers some at once, without waiting for its timeout."""
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + (wait or TIMEOUT)
     while True:
         try:
             return action()

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from unlearnkit.store import schema
+from unlearnkit.store import connect, schema
 from unlearnkit.store.base import Base, chunks, fields, put, record
 from unlearnkit.store.records import AggregateRow, FigureRow, Generation, Result
 
@@ -105,9 +105,17 @@ class Results(Base):
         return found
 
     def put_figures(self, run_id: str, figures: Sequence[FigureRow]) -> None:
-        """Keep figures of a complete run."""
-        with self._write() as connection:
-            put(connection, schema.figure, [fields(figure, run=run_id) for figure in figures])
+        """Keep figures of a complete run, as long as it and the scores that they go by are there: who made them only
+        read, and held neither.
+
+        :raises UnlearnkitError: code "busy" where others write; it does not wait for long.
+        """
+        run = schema.run.c.id
+        needed = {run_id} | {figure.scores for figure in figures if figure.scores}
+        with self._write(connect.BRIEF) as connection:
+            there = connection.scalars(sa.select(run).where(run.in_(needed)).with_for_update())
+            if needed == set(there):
+                put(connection, schema.figure, [fields(figure, run=run_id) for figure in figures])
 
     def figures(self, runs: Iterable[str] | None = None) -> dict[str, list[FigureRow]]:
         """The figures that are kept of some runs, or of all, by run."""
