@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -129,12 +130,63 @@ def test_an_evaluation_of_other_samples_does_not_count(cli: Cli, tiny_model_dir:
     assert found["evaluations"] == [] and "an evaluation of the model" in {row["what"] for row in found["absent"]}
 
 
-def test_before_is_what_was_asked_the_same_however_old(cli: Cli, lab: Lab, retain_file: Path, tmp_path: Path):
+OWN = "about: tofu as it was once\nsplits:\n  forget: {metrics: [extraction_strength]}\n  retain: {metrics: [rouge]}\n"
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        ("--max-new-tokens", 4, "--template", "plain"),
+        ("--max-new-tokens", 1),
+        ("--max-new-tokens", 4, "--suite", "o.yaml"),
+    ],
+    ids=["template", "length", "suite"],
+)
+def test_before_is_what_was_asked_the_same_however_old(
+    cli: Cli, lab: Lab, retain_file: Path, tmp_path: Path, otherwise: tuple[Any, ...]
+):
+    """Another evaluation since is none: neither in a certificate nor on a page."""
     store = shutil.copy(lab.store, tmp_path / "copy.db")
+    before = samples_on_page(tmp_path / "before.html", store)
+    Path("o.yaml").write_text(OWN)
     words = ("eval", lab.model, "--forget", lab.forget, "--retain", retain_file, "--store", store)
-    assert cli(*words, "--template", "plain", "--max-new-tokens", 4).code == 0
+    made = cli(*words, *otherwise, "--format", "json").json["run"]
+    assert made not in lab.evaluated.values()
+    with sqlite3.connect(store) as db:
+        db.execute("UPDATE run SET method = 'tofu' WHERE id = ?", [made])
     found = cli("certificate", "issue", lab.unlearned["mrd"], "--store", store, "--format", "json").json
     assert [one["before"] for one in found["evaluations"]] == [lab.evaluated["before"]]
+    assert samples_on_page(tmp_path / "after.html", store) == before and " → " in before
+
+
+def samples_on_page(file: Path, store: Path) -> str:
+    """What a page says of samples before and after."""
+    written = unlearnkit.report_html(file, store=store).read_text("utf-8")
+    return written.partition('<section id="samples">')[2].partition("</section>")[0]
+
+
+def test_what_was_held_against_another_is_not_compared(
+    cli: Cli, lab: Lab, retain_file: Path, tiny_model_dir: Path, tmp_path: Path
+):
+    """Before against one retain-only model, after against another: two numbers of two scales."""
+    store = shutil.copy(lab.store, tmp_path / "copy.db")
+    other = shutil.copytree(tiny_model_dir, tmp_path / "other")
+    config = (other / "config.json").read_text()
+    (other / "config.json").write_text(config.replace('"initializer_range": 0.02', '"initializer_range": 0.03'))
+    more = ("--forget", lab.forget, "--retain", retain_file, "--store", store, "--max-new-tokens", 4)
+    told = []
+    for words in (
+        ("eval", lab.model, *more, "--reference", lab.evaluated["uniform"]),
+        ("eval", lab.unlearned["mrd"], *more, "--reference", other),
+        ("eval", lab.model, *more, "--reference", other),
+    ):
+        assert cli(*words).code == 0
+        found = cli("certificate", "issue", lab.unlearned["mrd"], "--store", store, "--format", "json").json
+        told.append(rows_of(found)["forget_quality"])
+    for row in told[:2]:
+        assert (row["before"]["value"], row["before"]["reason"]) == (None, "not_measured")
+    assert told[1]["after"]["value"] is not None and told[2]["before"]["value"] is not None
+    assert told[1]["reference"] == told[2]["reference"] != told[0]["reference"] == lab.evaluated["before"]
 
 
 # ------------------------------------------------------------------------------------------------- what it gives away

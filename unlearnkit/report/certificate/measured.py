@@ -12,6 +12,7 @@ from unlearnkit.contracts import to_be_forgotten
 from unlearnkit.errors import NotFound
 from unlearnkit.report.certificate.facts import training_nll
 from unlearnkit.report.collect import Evaluated, Findings, collect
+from unlearnkit.report.twin import twin
 from unlearnkit.runs.attacked import attacked
 from unlearnkit.runs.figures import suite_of
 from unlearnkit.runs.scored import choose_scored
@@ -27,7 +28,7 @@ def measured(place: Workplace, run: Run, samples: Sequence[str]) -> dict[str, An
     after = _runs(place, "eval", written, samples)
     newest = list({one.method: one for one in reversed(after)}.values())
     earlier = _runs(place, "eval", run.model, samples)
-    pairs = [(one, _twin(earlier, one)) for one in newest]
+    pairs = [(one, twin(place, earlier, one)) for one in newest]
     difficulty = _difficulty(place, run, samples)
     found = collect(place, [run.id, *(other.id for _, other in pairs if other is not None)])
     by_run = {e.run.id: e for e in found.evaluated}
@@ -61,12 +62,6 @@ def _runs(place: Workplace, kind: str, model: str, samples: Collection[str]) -> 
     return [run for run in runs if run.config.get("request") and _covered(place, run, samples)]
 
 
-def _twin(runs: Sequence[Run], one: Run) -> Run | None:
-    """The evaluation of the other model that asked the same."""
-    same = [run for run in runs if run.method == one.method]
-    return next((run for run in same if run.config.get("asked") == one.config.get("asked")), None)
-
-
 def _covered(place: Workplace, run: Run, samples: Collection[str]) -> int:
     """How many of the samples a run is about; none where it is about others too, as its numbers are not of these
     alone."""
@@ -81,13 +76,14 @@ def _covered(place: Workplace, run: Run, samples: Collection[str]) -> int:
 
 
 def _numbers(found: Findings, after: Evaluated, before: Evaluated | None) -> Iterator[dict[str, Any]]:
-    """Every number of an evaluation, before and after."""
+    """Every number of an evaluation, before and after; where it was held against a reference, against the same."""
+    held = {} if before is None else {(row.name, row.reference): row for row in before.aggregates}
     for name, figure in after.figures.items():
         was = None if before is None else before.figures.get(name)
         yield {"name": name, "suite": after.run.method, **_of("after", figure), **_of("before", was),
             **found.about(after, name)}  # fmt: skip
     for row in _newest(after.aggregates):
-        earlier = None if before is None else next((r for r in _newest(before.aggregates) if r.name == row.name), None)
+        earlier = held.get((row.name, row.reference))
         yield {"name": row.name, "suite": after.run.method, **_of("after", row), **_of("before", earlier),
             **found.about(after, row.name), "reference": row.reference}  # fmt: skip
 

@@ -9,6 +9,7 @@ from unlearnkit.report.charts.steps import thinned
 from unlearnkit.report.collect import ranking
 from unlearnkit.report.html.cells import Cell, Table, head, number
 from unlearnkit.report.sheet import figure, significant
+from unlearnkit.report.twin import twin
 from unlearnkit.runs.scored import bins, scored
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ class Samples:
 
 
 def samples(about: Subject, *, text: bool) -> Samples:
-    """A table for each unlearned model that was evaluated on the same forget set as the model before it.
+    """A table for each unlearned model that was asked the same as the model before it.
 
     Args:
         text: show questions, answers and generations, of what the store holds of them.
     """
     pairs = [(e, before) for e in about.found.evaluated if (before := _before(about, e)) is not None]
     if not pairs:
-        return Samples([], ["No unlearned model and the model before it were both evaluated on the same forget set."])
+        return Samples([], ["No unlearned model and the model before it were both asked the same."])
     tables = [_table(about, e, before, text=text) for e, before in pairs[-PAIRS:]]
     notes = [] if len(pairs) <= PAIRS else [f"Of {len(pairs)} unlearned models the newest {PAIRS} are shown."]
     if not text:
@@ -49,11 +50,11 @@ def samples(about: Subject, *, text: bool) -> Samples:
 
 
 def _before(about: Subject, e: Evaluated) -> Run | None:
-    """The newest evaluation of the model that unlearning began with, on the same forget set."""
+    """The evaluation of the model that unlearning began with, that asked the same."""
     if e.writer is None or e.writer.kind != "unlearn" or SPLIT not in e.run.datasets:
         return None
     found = about.place.reading().runs(kind="eval", state="complete", model=e.writer.model)
-    return next((run for run in found if run.datasets.get(SPLIT) == e.run.datasets[SPLIT]), None)
+    return twin(about.place, found, e.run)
 
 
 def _table(about: Subject, e: Evaluated, before: Run, *, text: bool) -> Table:
