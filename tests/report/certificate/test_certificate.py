@@ -350,6 +350,9 @@ def test_an_attack_since_makes_it_out_of_date(cli: Cli, lab: Lab, tmp_path: Path
     assert (told["digest"], told["attacks"], told["samples"], told["metrics"]) == (True, False, False, True)
 
 
+HEAD = '{"kind": "unlearnkit.certificate", "version": 1, "run": {"seconds": '
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -360,8 +363,12 @@ def test_an_attack_since_makes_it_out_of_date(cli: Cli, lab: Lab, tmp_path: Path
         '{"kind": "unlearnkit.certificate", "version": 99}',
         '{"kind": NaN}',
         "[" * 9999,
+        f"{HEAD}1e999}}}}",
+        f"{HEAD}-1e999}}}}",
+        f"{HEAD}1{'0' * 400}}}}}",
+        f"{HEAD}1{'0' * 5000}}}}}",
     ],
-    ids=range(7),
+    ids=range(11),
 )
 def test_what_is_no_certificate_is_told_as_such(cli: Cli, text: str):
     Path("x.json").write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +66,12 @@ def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_size > LARGEST:
         raise BadInput(f"{path.name} is larger than any certificate", code="certificate")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path.name} is not JSON", hint="the file that --json wrote", code="certificate") from error
+        raise BadInput(
+            f"{path.name} is no JSON of finite numbers", hint="the file that --json wrote", code="certificate"
+        ) from error
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise BadInput(f"{path.name} is not a certificate", hint="the file that --json wrote", code="certificate")
     if document.get("version") != VERSION:
@@ -78,8 +82,18 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+def _finite(text: str) -> float:
+    """A number of JSON that can be reckoned with; "NaN" and "Infinity" are none, nor is 1e999."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.40} is no number of a certificate")
+    return number
+
+
+def _whole(text: str) -> int:
+    """A whole number that is a finite one too."""
+    _finite(text)
+    return int(text)
 
 
 def _again(place: Workplace, document: Mapping[str, Any], model: str | None) -> Iterator[Check]:
