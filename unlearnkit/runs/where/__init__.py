@@ -8,6 +8,6 @@ The whole grammar is in `grammar`, what a field is of a run in `fields`. Nothing
 runs are read, and judged here.
 """
 
-from unlearnkit.runs.where.query import Where, parse, select
+from unlearnkit.runs.where.query import parse, select
 
-__all__ = ["Where", "parse", "select"]
+__all__ = ["parse", "select"]

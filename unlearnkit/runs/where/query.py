@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from unlearnkit.errors import BadInput
 from unlearnkit.runs.figures import Figures, current
-from unlearnkit.runs.where.fields import DATES, FIELDS, Fields, Numbers, Value
+from unlearnkit.runs.where.fields import DATES, FIELDS, Fields, Value
 from unlearnkit.runs.where.grammar import Comparison, Every, Not, Tree, comparisons, read, shown
 
 if TYPE_CHECKING:
@@ -21,83 +22,63 @@ if TYPE_CHECKING:
 
 _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_LONGEST = 300
+"""Digits up to which a whole number is compared to the last one; as a float, one of more is more than any that is."""
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?)?", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Where:
-    """A condition on runs. As text it is what `parse` reads as the same condition."""
-
-    tree: Tree
-
-    def __str__(self) -> str:
-        return str(self.tree)
-
-    def select(
-        self, store: Store, runs: Sequence[records.Run] | None = None, numbers: Numbers | None = None
-    ) -> list[records.Run]:
-        """Those of the runs (all of the store, newest first, where none are given) for which it holds.
-
-        Args:
-            numbers: of evaluations and attacks, where more is known than the store holds.
-
-        Raises:
-            BadInput: code `where`, for a field that no run of the store has.
-        """
-        every = store.runs()
-        fields = Fields(store, every, stored_numbers(store) if numbers is None else numbers)
-        known = {*FIELDS, *fields.options(), *fields.numbers()}
-        for comparison in comparisons(self.tree):
-            if comparison.field not in known:
-                raise _unknown(comparison.field, known)
-        return [run for run in (every if runs is None else runs) if _holds(self.tree, run, fields)]
-
-
-def parse(text: str) -> Where:
+def parse(text: str) -> Tree:
     """A condition from what was typed.
 
     Raises:
-        BadInput: code `where`, where it is none, or orders what has no order.
+        BadInput: code `where`, where it is none, compares a time with no date, or orders what has no order.
     """
     tree = read(text)
     for comparison in comparisons(tree):
-        if comparison.operator in _ORDER and comparison.field in DATES and not _DATE.fullmatch(comparison.value):
+        if comparison.operator == "~":
+            continue
+        if comparison.field in DATES and not _is_date(comparison.value):
             raise _misfit(comparison, "is compared with a date", "such as 2026-11, 2026-11-26 or '2026-11-26 15:04'")
         if comparison.operator in _ORDER and comparison.field not in DATES and not _NUMBER.fullmatch(comparison.value):
             raise _misfit(
                 comparison, f"takes a number behind {comparison.operator}", "texts are compared by = != and ~"
             )
-    return Where(tree)
+    return tree
 
 
 def select(place: Workplace, text: str) -> list[records.Run]:
     """The runs that a condition means, newest first; figures that it asks for and that are not kept yet are made.
 
     Raises:
-        BadInput: code `where`.
+        BadInput: code `where`; also for a field that no run of the store has, before any figure is made.
     """
-    where, store = parse(text), place.reading()
-    runs, numbers = store.runs(), stored_numbers(store)
+    tree, store = parse(text), place.reading()
+    runs, numbers = store.runs(), _aggregates(store)
     fields = Fields(store, runs, numbers)
-    elsewhere = {*FIELDS, *fields.options()}
-    if any(comparison.field not in elsewhere and "." in comparison.field for comparison in comparisons(where.tree)):
+    known = {*FIELDS, *fields.options(), *fields.numbers()}
+    if further := [comparison.field for comparison in comparisons(tree) if comparison.field not in known]:
         evaluations = [run for run in runs if run.kind == "eval" and run.state == "complete"]
         figures = Figures(place, [run.id for run in evaluations])
+        known.update(chain.from_iterable(_measured(figures, run) for run in evaluations))
+        for name in further:
+            if name not in known:
+                raise _unknown(name, known)
         made = {run.id: {name: of.value for name, of in figures.of(run).items()} for run in evaluations}
-        numbers = {run: {**numbers.get(run, {}), **made.get(run, {})} for run in {*numbers, *made}}
-    return where.select(store, runs, numbers)
+        fields = Fields(store, runs, {run: {**numbers.get(run, {}), **made.get(run, {})} for run in {*numbers, *made}})
+    return [run for run in runs if _holds(tree, run, fields)]
 
 
-def stored_numbers(store: Store) -> Numbers:
-    """Figures and aggregates as they are kept, of aggregates the one against the newest reference that is there."""
-    found: dict[str, dict[str, float | None]] = {
-        run: {f"{figure.split}.{figure.metric}": figure.value for figure in rows if not figure.scores}
-        for run, rows in store.figures().items()
-    }
+def _measured(figures: Figures, run: records.Run) -> Iterator[str]:
+    return (f"{split}.{metric}" for split, metric, _ in figures.measures(run).keys)
+
+
+def _aggregates(store: Store) -> Mapping[str, Mapping[str, float | None]]:
+    """By run and name, each against the newest reference that is there."""
     known = {run.id for run in store.runs(kind="eval")} | {run.id for run in store.runs(kind="attack")}
-    for run, rows in store.every_aggregate().items():
-        found.setdefault(run, {}).update({row.name: row.value for row in reversed(current(rows, known))})
-    return found
+    return {
+        run: {row.name: row.value for row in reversed(current(rows, known))}
+        for run, rows in store.every_aggregate().items()
+    }
 
 
 def _holds(tree: Tree, run: records.Run, fields: Fields) -> bool:
@@ -124,8 +105,20 @@ def _plain(comparison: Comparison, value: Value) -> bool:
         return comparison.operator == "=" and value.casefold() == wanted.casefold()
     if not _NUMBER.fullmatch(wanted):
         return False
-    number = int(wanted) if wanted.lstrip("+-").isdigit() else float(wanted)
+    digits = wanted.lstrip("+-")
+    number = int(wanted) if digits.isdigit() and len(digits) <= _LONGEST else float(wanted)
     return bool(_ORDER.get(comparison.operator, operator.eq)(value, number))
+
+
+def _is_date(text: str) -> bool:
+    """Whether it is a time, or the beginning of one, that the calendar has."""
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text + "2000-01-01T00:00:00"[len(text) :])
+    except ValueError:
+        return False
+    return True
 
 
 def _date(comparison: Comparison, value: Value) -> bool:
