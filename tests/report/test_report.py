@@ -249,11 +249,11 @@ def test_a_report_of_all_shows_what_was_asked_for_last(
         last = sorted(lab.evaluated.values(), key=lambda run: store.run(run).beat)[1:]
     shown = report()
     assert {run for run in lab.evaluated.values() if run in shown.out} == set(last)
-    assert "1 more evaluation: name runs, choose some by --where, or --format json" in shown.err
+    assert re.search(r"older, not shown: .*\b1 evaluation\b.*; name runs, choose some by --where, or --form", shown.err)
     everything = {run["run"] for run in report("--format", "json").json["runs"]}
     assert everything == set(lab.evaluated.values())
     named = report(*lab.evaluated.values())
-    assert all(run in named.out for run in lab.evaluated.values()) and "more evaluation" not in named.err
+    assert all(run in named.out for run in lab.evaluated.values()) and "not shown" not in named.err
 
 
 def test_a_condition_chooses_what_is_reported(report: Callable[..., Answer], lab: Lab):

@@ -10,7 +10,6 @@ import click
 
 from unlearnkit.cli.common import follow_up, make_command, meant, where_option
 from unlearnkit.cli.output import Output
-from unlearnkit.text import counted
 
 if TYPE_CHECKING:
     from unlearnkit.report.asserted import Clause
@@ -110,6 +109,7 @@ def show_clauses(screen: Output, clauses: Sequence[Clause]) -> None:
 
 def show_report(place: Workplace, screen: Output, found: Findings) -> None:
     """A report as tables."""
+    from unlearnkit.report.collect import by_kind
     from unlearnkit.report.overview import report_tables
     from unlearnkit.report.training import curves_table
 
@@ -118,8 +118,8 @@ def show_report(place: Workplace, screen: Output, found: Findings) -> None:
         tables.append(curves_table(place.reading(), found.evaluated))
     for table in tables:
         screen.console().print(table)
-    if found.more:
-        screen.say(f"{counted(found.more, 'more evaluation')}: name runs, choose some by --where, or --format json")
+    if found.left_out:
+        screen.say(f"older, not shown: {by_kind(found.left_out)}; name runs, choose some by --where, or --format json")
     if not tables:
         screen.say("nothing to report: no complete scores or evaluations")
         screen.next(

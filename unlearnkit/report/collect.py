@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from unlearnkit.runs.definitions import Meaning
 from unlearnkit.runs.figures import Figure, Figures, aggregate_json, current, figure_json, meaning_json
 from unlearnkit.runs.scored import scorer_name
 from unlearnkit.store import records
+from unlearnkit.text import counted
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 """Evaluations that are shown where nobody says which: two tables of 80 columns."""
+KINDS = {
+    "score": "score run", "unlearn": "unlearning run", "finetune": "fine-tuning run", "eval": "evaluation",
+    "attack": "attack",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,10 @@ class Findings:
     thirds: Sequence[Third]
     curves: Sequence[Curve] = ()
     attacks: Sequence[Attack] = ()
-    more: int = 0
-    """Evaluations that were left out, as only the newest were asked for."""
+    runs: Sequence[records.Run] = ()
+    """All that it is about, oldest first."""
+    left_out: Sequence[records.Run] = ()
+    """Those that it is not about, as only the newest were asked for."""
 
     def json(self) -> dict[str, Any]:
         """The report as data."""
@@ -136,7 +144,7 @@ def collect(place: Workplace, refs: Sequence[str], *, newest: int | None = None)
 
     Args:
         newest: only so many evaluations, attacks, score and training runs of these, those that were asked for last,
-            with all evaluations of the very last one's model.
+            with all evaluations of the very last one's model, and the runs that wrote what was evaluated.
 
     Raises:
         NotFound, BadInput: a reference that means no run, or several.
@@ -147,16 +155,25 @@ def collect(place: Workplace, refs: Sequence[str], *, newest: int | None = None)
     every = [run for run in runs if run.state == "complete" and run.config.get("request")]
     wanted = _connected(named, every) if named else every
     shown = wanted if newest is None else _newest(wanted, newest)
-    more = sum(run.kind == "eval" for run in wanted) - sum(run.kind == "eval" for run in shown)
-    return _Reading(place, runs, every).findings(shown[::-1], more=more)
+    kept = {run.id for run in shown}
+    return _Reading(place, runs, every).findings(shown[::-1], [run for run in wanted if run.id not in kept])
+
+
+def by_kind(runs: Iterable[records.Run]) -> str:
+    """How many of each kind, in words; "" of none."""
+    found: Counter[str] = Counter(run.kind for run in runs)
+    return ", ".join(counted(found[kind], words) for kind, words in KINDS.items() if found[kind])
 
 
 def _newest(runs: Sequence[records.Run], count: int) -> list[records.Run]:
-    """Of each kind the runs that were asked for last, and all evaluations of the model that was evaluated last."""
+    """Of each kind the runs that were asked for last, and all evaluations of the model that was evaluated last; with
+    the runs that wrote the models of all these."""
     last = sorted(runs, key=lambda run: run.beat, reverse=True)
     chosen = {run.id for kind in {run.kind for run in runs} for run in [r for r in last if r.kind == kind][:count]}
     model = next((run.model for run in last if run.kind == "eval"), None)
-    return [run for run in runs if run.id in chosen or (run.kind == "eval" and run.model == model)]
+    chosen |= {run.id for run in runs if run.kind == "eval" and run.model == model}
+    chosen |= {run.parent for run in runs if run.id in chosen and run.kind == "eval" and run.parent}
+    return [run for run in runs if run.id in chosen]
 
 
 def _connected(named: Sequence[records.Run], every: Sequence[records.Run]) -> list[records.Run]:
@@ -184,7 +201,7 @@ class _Reading:
         self._runs = {run.id: run for run in runs}
         self._known = {run.id: run for run in every if run.kind == "eval"}
 
-    def findings(self, wanted: Sequence[records.Run], *, more: int) -> Findings:
+    def findings(self, wanted: Sequence[records.Run], left_out: Sequence[records.Run]) -> Findings:
         """About the wanted runs, in their order."""
         place, evals = self._place, [run for run in wanted if run.kind == "eval"]
         aggregates = {run.id: current(place.reading().aggregates(run.id), self._known) for run in evals}
@@ -200,7 +217,8 @@ class _Reading:
             thirds=[third for e in evaluated for third in self._thirds(e, figures)],
             curves=[found for run in wanted if (found := curve(place, run)) is not None],
             attacks=[attack(place, run, label(run, self._writer(run))) for run in wanted if run.kind == "attack"],
-            more=more,
+            runs=wanted,
+            left_out=left_out,
         )
 
     def _writer(self, run: records.Run) -> records.Run | None:

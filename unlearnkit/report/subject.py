@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 LETTERS = {"eval": "#", "unlearn": "U", "finetune": "F", "score": "S", "attack": "A"}
 TRAINED = ("unlearn", "finetune")
-UNNAMED = 12
-"""Unlearning runs, newest first, that a report of a whole store is about beside those that were evaluated."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,15 @@ class Subject:
     found: Findings
     runs: Sequence[Run]
     marks: Mapping[str, str]
+
+    @property
+    def left_out(self) -> list[Run]:
+        """Older runs that the page has nothing of."""
+        return [run for run in self.found.left_out if run.id not in self.marks]
+
+    def of_kind(self, kind: str) -> int:
+        """How many runs of a kind it would be about, were none left out."""
+        return sum(run.kind == kind for run in (*self.runs, *self.left_out))
 
     @property
     def trained(self) -> list[Run]:
@@ -56,12 +63,9 @@ def subject(place: Workplace, found: Findings, refs: Sequence[str]) -> Subject:
         NotFound, BadInput: a reference that means no run, or several.
     """
     store = place.reading()
-    unlearned = store.runs(kind="unlearn", state="complete", limit=UNNAMED) if not refs else []
-    about = [*map(store.run, refs), *unlearned]
+    about = [*map(store.run, refs), *found.runs]
     for e in (*found.evaluated, *found.references.values()):
         about += [e.run, *filter(None, [e.writer])]
-    about += [d.run for d in found.difficulty] + [c.run for c in found.curves]
-    about += [store.run(attack.run) for attack in found.attacks]
     runs = sorted({run.id: run for run in about}.values(), key=lambda run: (run.created, run.id))
     return Subject(place, found, runs, _marks(found, runs))
 

@@ -8,7 +8,9 @@ import json
 import re
 import shlex
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from filled import EVIL, FORGET, KNOWN, QUESTIONS, TURNED, Filled, fill, values
 
 import unlearnkit
 from unlearnkit.report.html.page import SECTIONS
-from unlearnkit.store import Store
+from unlearnkit.store import Store, new_id
 
 from .reading import Element, parse, specs, table
 
@@ -202,8 +204,28 @@ def test_a_bad_place_is_told_before_the_store_is_read(cli: Cli):
 def test_a_page_of_all_is_about_the_newest(filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("unlearnkit.report.html.NEWEST", 1)
     page = parse(unlearnkit.report_html(tmp_path / "newest.html", store=filled.path).read_text("utf-8"))
-    assert "Left out: 3 older evaluations" in page.one("section", id="about").text
+    assert "Left out, as they are older: 1 unlearning run, 2 evaluations." in page.one("section", id="about").text
     heads = table(page, "Every number of")[0]
     assert [head.split("\n")[1] for head in heads[2:4]] == ["npo, mrd </script><scri…", "alone"]  # and its reference
     named = unlearnkit.report_html(tmp_path / "named.html", list(filled.runs.values()), store=filled.path)
     assert "Left out" not in named.read_text("utf-8").partition("<body>")[2].partition("<script")[0]
+
+
+def test_a_page_of_the_newest_counts_all_of_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("unlearnkit.report.html.NEWEST", 7)
+    filled = fill(tmp_path / "unlearnkit.db")
+    with Store.open(filled.path) as store:
+        for name in ("scores", "mrd"):
+            like = store.run(filled.runs[name])
+            for i in range(8):
+                made = replace(like, id=new_id(), identity=f"{name} {i}", state="created", beat=None)
+                store.finish(store.begin(made)[0].id, "complete", summary=like.summary)
+        held = Counter(run.kind for run in store.runs(state="complete") if run.config.get("request"))
+    page = parse(unlearnkit.report_html(tmp_path / "newest.html", store=filled.path).read_text("utf-8"))
+    about = page.one("section", id="about").text
+    shown = {words: int(n) for n, words in re.findall(r"(\d+) (score|unlearning) runs", about.partition("Left out")[0])}
+    left = {words: int(n) for n, words in re.findall(r"(\d+) (score|unlearning) run", about.partition("Left out")[2])}
+    assert shown["score"] + left["score"] == held["score"] > 8 and shown["score"] == 7
+    assert shown["unlearning"] + left["unlearning"] == held["unlearn"] > 8 and shown["unlearning"] >= 7
+    assert f"Of {held['score']} score runs the newest 6 are drawn" in page.one("section", id="difficulty").text
+    assert f"Of {held['unlearn']} unlearning runs the newest 6 are drawn" in page.one("section", id="steps").text

@@ -46,7 +46,7 @@ def difficulty(about: Subject) -> Charts:
     found = about.found.difficulty[-MOST:]
     left_out = [] if found else ["No samples have been scored: unlearnkit score --model MODEL --data DATA."]
     if len(about.found.difficulty) > MOST:
-        left_out.append(f"Of {len(about.found.difficulty)} score runs the newest {MOST} are drawn.")
+        left_out.append(f"Of {about.of_kind('score')} score runs the newest {MOST} are drawn.")
     drawn = [made for d in found for made in _scores(about, d)]
     truth, why = updates(about)
     return Charts([*drawn, *truth], [*left_out, *why])

@@ -82,7 +82,7 @@ def _runs(about: Subject, kind: str) -> list[Run]:
 
 def _cut(about: Subject) -> Iterator[str]:
     for kind, words in (("unlearn", "unlearning"), ("finetune", "fine-tuning")):
-        n = sum(run.kind == kind for run in about.trained)
+        n = about.of_kind(kind)
         if n > MOST:
             yield f"Of {n} {words} runs the newest {MOST} are drawn."
 

@@ -22,12 +22,13 @@ from markupsafe import Markup
 
 from unlearnkit.report.charts.chart import theme
 from unlearnkit.report.charts.files import version as vega_lite
+from unlearnkit.report.collect import by_kind
 from unlearnkit.report.html import numbers
 from unlearnkit.report.html.cards import cards
 from unlearnkit.report.html.commands import commands
 from unlearnkit.report.html.glossary import glossary
 from unlearnkit.report.html.samples import samples
-from unlearnkit.text import clean, counted
+from unlearnkit.text import clean
 from unlearnkit.version import __version__
 
 if TYPE_CHECKING:
@@ -54,10 +55,6 @@ SECTIONS = {
     "again": "To do it again",
     "glossary": "What the numbers are",
 }
-KINDS = {
-    "score": "score run", "unlearn": "unlearning run", "finetune": "fine-tuning run", "eval": "evaluation",
-    "attack": "attack",
-}  # fmt: skip
 
 
 def page(about: Subject, drawn: Mapping[str, Charts], clauses: Sequence[Clause] = (), *, text: bool = False) -> str:
@@ -73,18 +70,14 @@ def page(about: Subject, drawn: Mapping[str, Charts], clauses: Sequence[Clause] 
         policy=_policy(script, style),
         style=Markup(style), script=Markup(script),  # noqa: S704 - the package's own files and Vega, nothing of a store's
         title=TITLE, lead=LEAD, sections=SECTIONS, version=__version__, store=about.place.reading().uuid,
-        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), counts=_counts(about), more=about.found.more,
+        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
+        counts=by_kind(about.runs) or "none", more=by_kind(about.left_out),
         verdict=numbers.verdict(about, clauses), asserted=len(clauses), missed=sum(not c.met for c in clauses),
         cards=cards(about), charts=drawn, thirds=numbers.thirds(about), numbers=numbers.numbers(about),
         attacks=numbers.attacks(about), samples=samples(about, text=text), commands=commands(about),
         glossary=glossary(about), theme=theme("currentColor", None),
         specs={chart.name: chart.spec for of in drawn.values() for chart in of.drawn},
     )  # fmt: skip
-
-
-def _counts(about: Subject) -> str:
-    by_kind = ((words, sum(run.kind == kind for run in about.runs)) for kind, words in KINDS.items())
-    return ", ".join(counted(n, words) for words, n in by_kind if n) or "none"
 
 
 def _environment() -> Environment:
