@@ -10,7 +10,7 @@ import click
 from unlearnkit.cli.common import follow_up, make_command
 from unlearnkit.cli.output import Output
 from unlearnkit.cli.params import ANY_TEXT
-from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.errors import UnlearnkitError
 
 if TYPE_CHECKING:
     from unlearnkit.runs.workplace import Workplace
@@ -62,15 +62,15 @@ def issue_command(
     tried and not tried, and what is not proven. The model's folder is read again. (The word `issue` may be left out.)
     """
     from unlearnkit.report.certificate import issue, page
+    from unlearnkit.report.written import check_files, write_files
 
-    files = _places(out, html, json_file, force)
+    files = _places(out, html, json_file)
+    check_files([file for _, file in files], force=force)
     found = issue(place, run, model=model, request=request, signed_by=signed_by)
-    written = {"html": page(found.json()), "json": found.text()}
-    for kind, file in files:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(written[kind], encoding="utf-8")
-        screen.say(f"written: {file}")
     document = found.json()
+    written = {"html": page(document), "json": found.text()}
+    for file in write_files([(file, written[kind].encode) for kind, file in files], force=force):
+        screen.say(f"written: {file}")
     if screen.tables:
         from unlearnkit.report.certificate.sheets import certificate_sheets
 
@@ -82,17 +82,10 @@ def issue_command(
     screen.next(follow_up("certificate", "verify", kept))
 
 
-def _places(out: str | None, html: str | None, json_file: str | None, force: bool) -> list[tuple[str, Path]]:
-    """The files to write, by kind.
-
-    Raises:
-        BadInput: one is there already.
-    """
+def _places(out: str | None, html: str | None, json_file: str | None) -> list[tuple[str, Path]]:
+    """The files to write, by kind."""
     folder = [] if out is None else [("html", Path(out) / f"{NAME}.html"), ("json", Path(out) / f"{NAME}.json")]
     named = [(kind, Path(file)) for kind, file in (("html", html), ("json", json_file)) if file is not None]
-    for _, file in (*folder, *named):
-        if file.exists() and not (force and file.is_file()):
-            raise BadInput(f"{file} is there already", hint="another name, or --force to replace a file", code="exists")
     return [*folder, *named]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.errors import BadInput, UnlearnkitError
-from unlearnkit.report.written import check_file
+from unlearnkit.errors import BadInput
+from unlearnkit.report.written import check_file, replaced
 from unlearnkit.text import inert
 
 if TYPE_CHECKING:
@@ -52,22 +51,8 @@ def export(
     pieces = place.reading().pieces(what, runs)
     from unlearnkit.store.export import arrow_schema
 
-    with _replaced(file) as new:
+    with replaced(file) as new:
         return Exported(what, file, WRITERS[file.suffix](new, arrow_schema(what), pieces))
-
-
-@contextmanager
-def _replaced(file: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of another when it is whole."""
-    new = file.with_name(f".{file.name}.new")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        yield new
-        new.replace(file)
-    except OSError as error:
-        raise UnlearnkitError(f"cannot write {file}: {error.strerror or error}", code="write") from error
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _parquet(file: Path, of: pa.Schema, pieces: Iterable[pa.Table]) -> int:

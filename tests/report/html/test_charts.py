@@ -164,7 +164,7 @@ def test_thinning_keeps_ends_and_order(n: int):
 
 def test_svgs_have_marks_and_say_what_their_axes_are(drawn: dict[str, Charts]):
     for name, content in images(drawn, "svg"):
-        tree = ElementTree.fromstring(content)
+        tree = ElementTree.fromstring(content())
         texts = ["".join(t.itertext()) for t in tree.iter(f"{SVG}text")]
         marks = [g for g in tree.iter(f"{SVG}g") if "role-mark" in g.get("class", "") and list(g)]
         titles = [g for g in tree.iter(f"{SVG}g") if "role-axis-title" in g.get("class", "")]

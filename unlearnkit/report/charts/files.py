@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from unlearnkit.report.charts.chart import Chart, Charts, theme
@@ -16,11 +17,11 @@ INK, PAPER = "#1c1e21", "#ffffff"
 """A file stands on pages of any colour, so it brings its own."""
 
 
-def images(found: Mapping[str, Charts], form: Form) -> Iterator[tuple[str, bytes]]:
-    """Each chart as a file: its name and content. PNGs have two pixels for each one of the SVGs."""
+def images(found: Mapping[str, Charts], form: Form) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Each chart as a file: its name, and what draws its content. PNGs have two pixels for each one of the SVGs."""
     for charts in found.values():
         for chart in charts.drawn:
-            yield f"{chart.name}.{form}", _image(chart, form)
+            yield f"{chart.name}.{form}", partial(_image, chart, form)
 
 
 def _image(chart: Chart, form: Form) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ class Wanted:
         return any((self.html, self.png, self.svg))
 
     def check(self) -> None:
-        """See that all of it can be written, before any work.
+        """See that the page and the folders can be written, before any work; which charts there are, the store says.
 
         Raises:
             BadInput: codes `exists`, `value`; UnlearnkitError: code `write`.
@@ -53,7 +53,7 @@ def write(
     """Write what is wanted of the findings about some runs, or about all of the store. Returns the files' paths.
 
     Raises:
-        BadInput: code `exists`; UnlearnkitError: code `write`.
+        BadInput: codes `exists`, `value`, before any is drawn; UnlearnkitError: code `write`.
     """
     from unlearnkit.report.charts import charts
     from unlearnkit.report.charts.files import images
@@ -61,9 +61,9 @@ def write(
 
     about = subject(place, found, refs)
     drawn = charts(about)
-    files = []
+    files: list[tuple[Path, Callable[[], bytes]]] = []
     if wanted.html is not None:
-        files.append((wanted.html, page(about, drawn, clauses, text=wanted.text).encode()))
+        files.append((wanted.html, lambda: page(about, drawn, clauses, text=wanted.text).encode()))
     if wanted.png is not None:
         files += [(wanted.png / name, content) for name, content in images(drawn, "png")]
     if wanted.svg is not None:
