@@ -147,6 +147,29 @@ def test_a_wheel_is_read_where_it_lies(tmp_path: Path):
     assert check(path) == [Result("hook", "run_started", "passed")]
 
 
+@pytest.mark.parametrize(
+    ("packed", "field", "value"),
+    [
+        (zipfile.ZIP_STORED, 6, b"\x01"),  # it says that it is encrypted
+        (zipfile.ZIP_STORED, 8, b"\x63"),  # packed in a way that zipfile does not know
+        (zipfile.ZIP_DEFLATED, 37, b"\xff" * 8),
+        (zipfile.ZIP_LZMA, 46, b"\xff" * 8),
+    ],
+    ids=["encrypted", "unknown", "deflate", "lzma"],
+)
+def test_a_wheel_that_cannot_be_unpacked_is_refused(tmp_path: Path, packed: int, field: int, value: bytes):
+    path = tmp_path / "mine-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", packed) as wheel:
+        wheel.writestr("mine.py", "import unlearnkit\n" * 9)
+    whole = bytearray(path.read_bytes())
+    for start in (0, whole.index(b"PK\x01\x02") + 2)[: 1 if field > 30 else 2]:  # the directory has the fields too
+        whole[start + field : start + field + len(value)] = value
+    path.write_bytes(whole)
+    with pytest.raises(BadInput) as caught:
+        check(path)
+    assert caught.value.code == "package" and str(path) in caught.value.message
+
+
 def test_what_is_no_package_is_refused(tmp_path: Path):
     with pytest.raises(NotFound):
         check(tmp_path / "gone")

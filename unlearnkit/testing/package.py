@@ -7,11 +7,13 @@ stays in this process or in the environment. That keeps mistakes apart, not mali
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import signal
 import subprocess
 import sys
 import zipfile
+import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import distributions
@@ -21,6 +23,9 @@ from typing import Any, Literal
 
 from unlearnkit.errors import BadInput, NotFound
 from unlearnkit.plugins.hooks import GROUP
+
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What an archive raises that is damaged, encrypted or packed in a way that nobody here knows."""
 
 WORKER = """
 import json, sys
@@ -115,7 +120,7 @@ def _from_wheel(path: Path, unpacked: Path) -> Package:
     try:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(unpacked)
-    except zipfile.BadZipFile as error:
+    except UNREADABLE as error:
         raise BadInput(f"{path}: {error}", code="package") from error
     found = next(iter(distributions(path=[str(unpacked)])), None)
     if found is None:
