@@ -83,7 +83,7 @@ release-check: .venv/tested ## build sdist and wheel, look at both, and install 
 	cd build/release && bin/unlearnkit --version && bin/unlearnkit plugins --format csv > plugins.csv
 
 clean: ## remove all that these targets made here
-	rm -rf .venv build dist site unlearnkit-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv artefacts build dist site unlearnkit-demo walkthrough-work .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # torch first and pinned: its newest build may pull gigabytes that a CPU has no use for.
 .venv/installed: pyproject.toml constraints.txt

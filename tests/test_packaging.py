@@ -1,18 +1,29 @@
-"""The wheel is whole: made from the sdist and installed where the checkout cannot be seen, it works."""
+"""The wheel is whole: made from the sdist and installed where the checkout cannot be seen, it works. What it
+imports is declared, and what targets make can be removed."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import unlearnkit
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,3 +91,48 @@ def test_its_commands_work(installed: Path, tmp_path: Path):
     assert "npo" in run(command, "plugins", "list", "--format", "csv", cwd=tmp_path)
     run(command, "plugins", "new", "mine", "--kind", "metric", cwd=tmp_path)
     assert (tmp_path / "mine" / "pyproject.toml").is_file()
+
+
+# ------------------------------------------------------------------------------------------------------- the checkout
+
+UNDECLARED = {"bitsandbytes", "pandas"}
+"""Used where a user has them, and asked for by name where not."""
+PARTS = {"pydantic-core", "tokenizers"}
+"""Pinned by pydantic and transformers, which are declared."""
+
+
+def test_what_is_imported_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *(one for of in project["optional-dependencies"].values() for one in of)]
+    declared = {normal(re.match(r"[\w.-]+", one)[0]) for one in wanted}
+    known = packages_distributions()
+    found = {name for file in (ROOT / "unlearnkit").rglob("*.py") for name in imported(file)}
+    outside = found - sys.stdlib_module_names - {"unlearnkit", "tomllib", "my_package"}  # the last is an example's
+    assert {"click", "torch", "yaml"} <= outside
+    names = {normal(known.get(name, [name])[0]) for name in outside}
+    assert names - declared == UNDECLARED | PARTS
+
+
+def normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The packages that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").partition(".")[0]
+
+
+def test_clean_removes_all_that_targets_make(tmp_path: Path):
+    """Folders that git does not see, but for those that a user's own commands write."""
+    ignored = re.findall(r"^([\w.-]+)/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
+    made = set(ignored) - {"__pycache__", "unlearned", "finetuned"}
+    assert {"artefacts", "site", ".venv"} <= made
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in made:
+        (tmp_path / name).mkdir()
+    subprocess.run(["make", "-s", "clean"], cwd=tmp_path, check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]

@@ -249,7 +249,7 @@ def hostile(value: Any, text: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "text", ["<script>alert(1)</script>", "\" onload='x' {{ 7 * 7 }} {% raw %}", "</style><img src=x>", HOSTILE]
+    "text", ["<script>alert(1)</script>", "\" onload='x' {{ 7919 * 7 }} {% raw %}", "</style><img src=x>", HOSTILE]
 )
 def test_a_hostile_text_stays_text(document: dict[str, Any], text: str):
     plain, told = Reading(), Reading()
@@ -259,7 +259,7 @@ def test_a_hostile_text_stays_text(document: dict[str, Any], text: str):
     assert not plain.tags & {"script", "img", "iframe", "link", "object", "form", "a"}
     assert not {name for name in plain.attributes if name.startswith("on")} and "src" not in plain.attributes
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", made)
-    assert "49" not in told.text or "49" in plain.text
+    assert "55433" not in told.text  # the product
     assert "://" not in made
 
 
