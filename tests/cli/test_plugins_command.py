@@ -149,7 +149,39 @@ def test_check_says_what_passed_and_what_failed_and_exits_by_it(cli: Cli, tmp_pa
     (tmp_path / "bad.py").write_text(hooks.format("run_startet"))
     good, bad = (cli("plugins", "check", f"{name}.py", "--format", "json") for name in ("good", "bad"))
     assert (good.code, good.json["passed"]) == (0, True)
-    assert good.json["checks"] == [{"kind": "hook", "name": "run_started", "result": "passed", "cause": ""}]
+    assert good.json["checks"] == [{"kind": "tracker", "name": "good.py", "result": "passed", "cause": ""}]
     assert (bad.code, bad.json["passed"]) == (1, False)
     assert 'did you mean "run_started"?' in bad.json["checks"][0]["cause"]
+    assert "all passed" in good.err
     assert "no sandbox" in " ".join(cli("plugins", "check", "--help").out.split())
+
+
+CHOOSY = """
+import dataclasses
+from unlearnkit.contracts import Algorithm
+from unlearnkit.hookspecs import hookimpl
+
+@dataclasses.dataclass(frozen=True)
+class Choosy(Algorithm):
+    "Has no default."
+    size: int
+    def losses(self, step):
+        return {}
+
+@hookimpl
+def register_algorithms(): return {"choosy": Choosy}
+"""
+TRACKER = """
+@hookimpl
+def run_started(run): ...
+"""
+
+
+def test_what_was_skipped_is_counted_and_is_no_pass(cli: Cli, tmp_path: Path):
+    (tmp_path / "choosy.py").write_text(CHOOSY)
+    (tmp_path / "both.py").write_text(CHOOSY + TRACKER)
+    alone, both = (cli("plugins", "check", f"{name}.py", "--format", "json") for name in ("choosy", "both"))
+    assert [check["result"] for check in alone.json["checks"]] == ["skipped"]
+    assert (alone.code, alone.json["passed"]) == (1, False) and "1 skipped" in alone.err
+    assert (both.code, both.json["passed"]) == (0, True) and "1 skipped, 1 passed" in both.err
+    assert "all passed" not in alone.err + both.err

@@ -92,7 +92,7 @@ def test_each_name_is_run_through_the_contract_of_its_kind(write: Write):
         ("metric", "own"): "failed",
         ("aggregate", "total"): "passed",
         ("suite", "suite"): "failed",
-        ("hook", "run_started"): "passed",
+        ("tracker", "mine"): "passed",
     }
     causes = {name: result.cause for (_, name), result in found.items()}
     assert "one loss a sample" in causes["mean"] and causes["choosy"] == "it needs options: size"
@@ -114,6 +114,25 @@ def test_each_name_is_run_through_the_contract_of_its_kind(write: Write):
 )
 def test_a_package_that_cannot_be_loaded_has_a_cause(write: Write, source: str, cause: str):
     assert check(write(source)) == [Result("package", "mine", "failed", cause)]
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("raise OSError('no such server')", "OSError: no such server"),
+        ("run.summary['loss']", "KeyError: 'loss'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_tracker_that_raises_fails(write: Write, body: str, cause: str):
+    (found,) = check(write(f"{HOOK}def run_finished(run, error): {body}"))
+    assert (found.kind, found.name, found.result) == ("tracker", "mine", "failed") and cause in found.cause
+
+
+def test_a_loader_is_no_tracker(write: Write):
+    assert check(write(f"{HOOK}def load_dataset(source, split): raise OSError")) == [
+        Result("hook", "load_dataset", "passed")
+    ]
 
 
 def test_a_built_in_cannot_be_shadowed(write: Write):
@@ -144,7 +163,7 @@ def test_a_wheel_is_read_where_it_lies(tmp_path: Path):
         wheel.writestr("mine.py", f"{HOOK}def run_started(run): ...\n")
         wheel.writestr("mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
         wheel.writestr("mine-1.0.dist-info/entry_points.txt", "[unlearnkit]\nmine = mine\n")
-    assert check(path) == [Result("hook", "run_started", "passed")]
+    assert check(path) == [Result("tracker", "mine", "passed")]
 
 
 @pytest.mark.parametrize(

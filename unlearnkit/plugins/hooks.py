@@ -22,6 +22,9 @@ SUITE = "suite"
 HOOK = "hook"
 """What listings call a hook that registers nothing, such as a tracker's."""
 
+TOLD = ("run_started", "step_finished", "evaluated", "run_finished")
+"""Hooks that tell of runs: a plugin with any of them is a tracker."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TARGET = re.compile(r"[\w.]+:[\w.]+")
 _API = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,6}))?")

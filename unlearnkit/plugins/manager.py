@@ -28,7 +28,7 @@ from unlearnkit import builtin
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import BadInput, NotFound, UnlearnkitError
 from unlearnkit.plugins.fields import Description, arguments, describe
-from unlearnkit.plugins.hooks import GROUP, HOOK, SUITE, check_api, check_hooks, new_manager, offers_of
+from unlearnkit.plugins.hooks import GROUP, HOOK, SUITE, TOLD, check_api, check_hooks, new_manager, offers_of
 from unlearnkit.plugins.origin import Broken, Offer, cause_of, nearest
 from unlearnkit.plugins.source import source
 from unlearnkit.version import __version__
@@ -117,6 +117,14 @@ class Plugins:
     def hooks(self) -> list[Offer]:
         """Hooks that register nothing, as plugins implement them: any number may share a name."""
         return [offer for member in self._members for offer in member.offers if offer.kind == HOOK]
+
+    def trackers(self) -> dict[str, object]:
+        """Plugins that are told of runs, by name."""
+        return {
+            member.name: member.manager.get_plugin(member.name)
+            for member in self._members
+            if any(offer.kind == HOOK and offer.name in TOLD for offer in member.offers)
+        }
 
     def broken(self) -> list[Broken]:
         """Plugins that were left out."""

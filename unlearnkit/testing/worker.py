@@ -14,8 +14,10 @@ from typing import Any
 from unlearnkit.contracts import KINDS
 from unlearnkit.errors import UnlearnkitError
 from unlearnkit.plugins import Plugins
-from unlearnkit.plugins.hooks import GROUP, SUITE
+from unlearnkit.plugins.hooks import GROUP, SUITE, TOLD
 from unlearnkit.plugins.origin import cause_of
+
+TRACKER = "tracker"
 
 
 def main(asked: str, found: str) -> None:
@@ -44,14 +46,18 @@ def _checked(package: dict[str, Any]) -> Iterator[dict[str, str]]:
             if offer.distribution != GROUP:
                 yield {"kind": kind, "name": name}
                 yield _tried(plugins, kind, name)
-    for offer in plugins.hooks():  # their names and arguments are checked where a plugin is loaded
-        yield _row(offer.kind, offer.name, "")
+    for name in plugins.trackers():
+        yield {"kind": TRACKER, "name": name}
+        yield _tried(plugins, TRACKER, name)
+    for offer in plugins.hooks():
+        if offer.name not in TOLD:  # their names and arguments are checked where a plugin is loaded
+            yield _row(offer.kind, offer.name, "")
 
 
 def _tried(plugins: Plugins, kind: str, name: str) -> dict[str, str]:
     """A name through the contract of its kind, until something is not as it should be."""
     try:
-        if kind != SUITE and (needed := [o.name for o in plugins.describe(kind, name).options if o.required]):
+        if kind in KINDS and (needed := [o.name for o in plugins.describe(kind, name).options if o.required]):
             return {"kind": kind, "name": name, "result": "skipped", "cause": f"it needs options: {', '.join(needed)}"}
         case = _case(plugins, kind, name)
     except (Exception, SystemExit) as error:
@@ -68,8 +74,11 @@ def _case(plugins: Plugins, kind: str, name: str) -> Any:
     """The contract of a kind, about one name."""
     from unlearnkit import testing
 
-    about: dict[str, Any] = {"plugins": lambda _: plugins, "suite": plugins.offers(kind)[name].target}
-    if kind != SUITE:
+    if kind == TRACKER:
+        about: dict[str, Any] = {"plugin": plugins.trackers()[name]}
+    elif kind == SUITE:
+        about = {"plugins": lambda _: plugins, "suite": plugins.offers(kind)[name].target}
+    else:
         about = {"plugin": plugins.resolve(kind, name)}
     if kind == "aggregate":  # it may read the package's own metrics
         about["metrics"] = tuple(plugins.offers("metric"))

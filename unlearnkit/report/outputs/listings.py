@@ -280,7 +280,7 @@ class Checked(Part):
     """What came of one name of a package."""
 
     kind: str
-    """a kind of plugin, `hook`, or `package` for what belongs to no name"""
+    """a kind of plugin, `tracker`, `hook`, or `package` for what belongs to no name"""
     name: str
     """of the plugin"""
     result: str
@@ -295,7 +295,7 @@ class PackageChecked(Output):
     path: str
     """the package"""
     passed: bool
-    """whether nothing failed"""
+    """whether something passed, and nothing failed"""
     checks: list[Checked]
     """by name"""
 
