@@ -107,7 +107,7 @@ def test_what_is_imported_is_declared():
     declared = {normal(re.match(r"[\w.-]+", one)[0]) for one in wanted}
     known = packages_distributions()
     found = {name for file in (ROOT / "unlearnkit").rglob("*.py") for name in imported(file)}
-    outside = found - sys.stdlib_module_names - {"unlearnkit", "tomllib", "my_package"}  # the last is an example's
+    outside = found - sys.stdlib_module_names - {"unlearnkit", "tomllib"}
     assert {"click", "torch", "yaml"} <= outside
     names = {normal(known.get(name, [name])[0]) for name in outside}
     assert names - declared == UNDECLARED | PARTS
