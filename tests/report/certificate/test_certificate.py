@@ -301,6 +301,8 @@ def test_a_change_shows(place: Workplace, document: dict[str, Any], tmp_path: Pa
         ("absent", lambda d: d["absent"].pop()),
         ("not_proven", lambda d: d.update(not_proven=[])),
         ("not_proven", lambda d: d["not_proven"].pop(0)),
+        ("samples", lambda d: d.pop("samples")),
+        ("proven", lambda d: d.update(proven="all of it")),
     ],
 )
 def test_no_part_can_be_forged(

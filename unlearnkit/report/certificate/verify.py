@@ -17,12 +17,8 @@ if TYPE_CHECKING:
 
 LARGEST = 256 * 2**20
 """Bytes of a certificate, at most."""
-SECTIONS = (
-    "models", "asked", "run", "evaluations", "metrics", "training_nll", "difficulty", "attacks", "samples", "absent",
-    "not_proven",
-)  # fmt: skip
-"""What is read from the store and the model again, and what follows from it. The rest is who issued it, when, and for
-what, of which nothing but the digest can tell."""
+ISSUED = ("kind", "version", "issued", "issued_by", "request", "signed_by", "digest", "format")
+"""Who issued it, when and for what: nothing but the digest can tell of these. All else the store and the model say."""
 NOT_SO = ("changed", "weights", "weights-nan", "incomplete")
 """Errors that say that the model is another, or none; others say that something is not at hand."""
 CLOSE = 1e-9
@@ -112,8 +108,8 @@ def _again(place: Workplace, document: Mapping[str, Any], model: str | None) -> 
     if now is None:
         yield Check("store and model", None, "not at hand: the store has no such run")
         return
-    for section in SECTIONS:
-        where = difference(document.get(section), now[section])
+    for section in [key for key in {**now, **document} if key not in ISSUED]:
+        where = difference(document.get(section), now.get(section))
         yield Check(section, where is None, "as in the store" if where is None else f"the store differs{where}")
 
 
@@ -131,7 +127,7 @@ def difference(one: Any, other: Any, where: str = "") -> str | None:
             return f" at {where.rstrip('.') or 'its length'}"
         pairs = enumerate(zip(one, other, strict=True))
         return next((d for i, (a, b) in pairs if (d := difference(a, b, f"{where}{i}.")) is not None), None)
-    return None if _same(one, other) else f" at {where.rstrip('.')}"
+    return None if _same(one, other) else f" at {where.rstrip('.')}" if where else ""
 
 
 def _same(one: Any, other: Any) -> bool:
