@@ -120,6 +120,7 @@ def test_a_run_that_nobody_evaluated_is_certified_as_such(cli: Cli, tiny_model_d
     assert any("whether anything is forgotten is not known" in said for said in found["not_proven"])
     shown = cli("certificate", "@last")
     assert shown.code == 0 and "not deletion" in " ".join(shown.out.split())
+    assert shown.out.index("not proven") < shown.out.index("absent") < shown.out.index("asked to forget")
 
 
 def test_an_evaluation_of_other_samples_does_not_count(cli: Cli, tiny_model_dir: Path, forget_file, retain_file):

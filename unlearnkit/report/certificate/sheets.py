@@ -10,11 +10,19 @@ from unlearnkit.report.sheet import Sheet, figure, fixed, number, text
 
 
 def certificate_sheets(document: Mapping[str, Any]) -> Iterator[Sheet]:
-    """What was done, the numbers, what is absent and what is not proven."""
+    """What is not proven and what is absent, as on the page first of all; what was done, and the numbers."""
+    sheet = Sheet("not proven", text(""))
+    for said in document["not_proven"]:
+        sheet.add(f"• {said}")
+    yield sheet
+    sheet = Sheet("absent", text("what"), text("why, or what follows"))
+    for row in document["absent"]:
+        sheet.add(row["what"], row["why"])
+    yield sheet
     run, asked = document["run"], document["asked"]["forget"]
     sheet = Sheet("certificate of unlearning", fixed(""), text(""))
     sheet.add("run", run["id"])
-    sheet.add("forgotten", f"{asked['n']} samples of {asked['source'] or '–'}, {asked['fingerprint']}")
+    sheet.add("asked to forget", f"{asked['n']} samples of {asked['source'] or '–'}, {asked['fingerprint']}")
     sheet.add("by", f"{run['algorithm']}, {run['sampler']}; {run['steps']} steps, ended by {run['stopped_by']}")
     for when in ("before", "after"):
         sheet.add(f"weights {when}", document["models"][when]["fingerprint"])
@@ -22,14 +30,6 @@ def certificate_sheets(document: Mapping[str, Any]) -> Iterator[Sheet]:
     yield sheet
     if document["metrics"]:
         yield _numbers(document["metrics"])
-    sheet = Sheet("absent", text("what"), text("why, or what follows"))
-    for row in document["absent"]:
-        sheet.add(row["what"], row["why"])
-    yield sheet
-    sheet = Sheet("not proven", text(""))
-    for said in document["not_proven"]:
-        sheet.add(f"• {said}")
-    yield sheet
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]]) -> Sheet:
