@@ -45,7 +45,8 @@ def test_each_next_command_can_be_typed(cli: Cli, tiny_model_dir: Path, forget: 
     scored = cli("score", "--model", "my model", "--data", forget, *measured, *READING)
     words = hinted(scored)
     assert words[:3] == ["unlearn", "--model", "my model"]
-    unlearned = cli(*words, "--retain", "retain it.jsonl", "--max-steps", 1, "--allow-overlap")
+    words = ["retain it.jsonl" if word == "DATA" else word for word in words]
+    unlearned = cli(*words, "--max-steps", 1, "--allow-overlap")
     assert "mrd scores of this model and these data come from the store" in unlearned.err
     evaluated = cli(*hinted(unlearned), "--max-new-tokens", 2)
     assert "16 samples measured" in evaluated.err
@@ -59,11 +60,14 @@ def test_each_next_command_can_be_typed(cli: Cli, tiny_model_dir: Path, forget: 
     assert not Path("unlearnkit.db").exists()
 
 
-def test_options_that_the_scorer_chose_are_hinted_as_chosen(cli: Cli, tiny_model_dir: Path, forget_file: Path):
+def test_options_that_the_scorer_chose_are_hinted_as_chosen(
+    cli: Cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path
+):
     auto = ("-o", "sigma=auto", "-o", "draws=auto", "-o", "max_draws=6")
     scored = cli("score", "--model", tiny_model_dir, "--data", forget_file, *auto)
     words = hinted(scored)
     assert "draws=6" in words
+    words = [str(retain_file) if word == "DATA" else word for word in words]
     unlearned = cli(*words, "--max-steps", 1)
     assert "mrd scores of this model and these data" in unlearned.err
     (run,) = [run for run in cli("runs", "list", "--format", "json").json["runs"] if run["kind"] == "unlearn"]
@@ -84,7 +88,7 @@ def test_what_was_not_said_is_not_hinted(cli: Cli, tiny_model_dir: Path, forget_
     shutil.copy(forget_file, "forget.jsonl")
     shutil.copytree(tiny_model_dir, "model")
     scored = cli("score", "--model", "model", "--data", "forget.jsonl")
-    assert "next: unlearnkit unlearn --model model --forget forget.jsonl -o alpha=0 --sampler mrd\n" in scored.err
+    assert "next: unlearnkit unlearn --model model --forget forget.jsonl --retain DATA --sampler mrd\n" in scored.err
 
 
 def test_scores_of_a_split_are_looked_into(cli: Cli, tiny_model_dir: Path, forget_file: Path):

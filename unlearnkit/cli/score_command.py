@@ -84,9 +84,8 @@ def command(
     found = carry_out(place, made)
     show_scores(place, screen, found, show)
     if split is None:
-        kept = ["--retain", retain] if retain else ["-o", "alpha=0"]  # its default algorithm's, for want of a set
-        words = ["--model", arguments["model"], "--forget", data, *kept, *_drawn_by(place, found)]
-        screen.next(follow_up("unlearn", *words, reads=True))
+        words = ["--model", arguments["model"], "--forget", data, "--retain", retain or "DATA"]
+        screen.next(follow_up("unlearn", *words, *_drawn_by(place, found), reads=True))
     else:  # `unlearn` takes no split
         screen.next(follow_up("analyze", "samples", "--scores", found.run))
 
