@@ -112,5 +112,6 @@ def test_what_an_aggregate_lacks_has_a_name(columns):
     full = columns["full"]
     assert dataclasses.astuple(ModelUtility().combine({}, None)) == ("no_retain",)
     assert dataclasses.astuple(ForgetQuality().combine(full, None)) == ("no_reference",)
-    assert dataclasses.astuple(ForgetQuality().combine({}, full)) == ("no_truth_ratio",)
+    for reference in (full, None):  # one that is asked for mends nothing
+        assert dataclasses.astuple(ForgetQuality().combine({}, reference)) == ("no_truth_ratio",)
     assert dataclasses.astuple(ForgetQuality().combine(full, {})) == ("no_reference_truth_ratio",)

@@ -15,8 +15,8 @@ class ForgetQuality(Aggregate):
     """p-value of a two-sample Kolmogorov-Smirnov test between the forget set's truth ratios under this model
     and under the reference, 0 … 1; high where the two cannot be told apart.
 
-    Undefined without a reference ("no_reference"), or where this model ("no_truth_ratio") or the reference
-    ("no_reference_truth_ratio") has no truth ratio. Source: arXiv 2401.06121, §2.2.
+    Undefined where this model has no truth ratio ("no_truth_ratio"), which no reference mends, without a reference
+    ("no_reference"), or where that has none ("no_reference_truth_ratio"). Source: arXiv 2401.06121, §2.2.
     """
 
     needs_reference: ClassVar[bool] = True
@@ -24,10 +24,10 @@ class ForgetQuality(Aggregate):
     source: ClassVar[str] = "2401.06121"
 
     def combine(self, columns: Columns, reference: Columns | None) -> float | Undefined:
-        if reference is None:
-            return Undefined("no_reference")
         if _COLUMN not in columns:
             return Undefined("no_truth_ratio")
+        if reference is None:
+            return Undefined("no_reference")
         if _COLUMN not in reference:
             return Undefined("no_reference_truth_ratio")
 
