@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import logging
 import subprocess
@@ -227,6 +228,19 @@ def test_a_file_is_loaded_only_when_given(tmp_path: Path, monkeypatch: pytest.Mo
     found.load_file(file)
     assert found.offers("algorithm")["local"].distribution == str(file)
     assert found.build("algorithm", "local", {"beta": "0.25"}).beta == 0.25
+
+
+def test_a_file_is_itself_whatever_is_installed_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """And shadows nothing: who imports that name gets what is installed."""
+    for folder, value in (("installed", 1), ("mine", 2)):
+        (tmp_path / folder).mkdir()
+        text = HEAD + dedent(GOOD).replace("{__name__}", "by_two") + f"\nvalue = {value}\n"
+        (tmp_path / folder / "by_two.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path / "installed")
+    found = Plugins(entry_points=(), strict=True)
+    found.load_file(tmp_path / "mine" / "by_two.py")
+    assert sys.modules[found.resolve("algorithm", "mine").__module__].value == 2
+    assert importlib.import_module("by_two").value == 1
 
 
 def test_a_file_that_is_not_there_or_broken(tmp_path: Path):

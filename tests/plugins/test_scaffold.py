@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -52,6 +53,21 @@ def test_a_new_package_is_found_by_its_entry_point(
     else:
         assert found.describe(kind, f"my-{kind}").summary
         assert found.build(kind, f"my-{kind}", {})
+
+
+@pytest.mark.parametrize("kind", scaffold.kinds())
+def test_a_new_module_can_be_tried_out_as_a_file(kind: str, packages: dict[str, Path]):
+    """As `plugin_file` names it: nothing is installed, and its folder is on no path."""
+    (file,) = (path for path in packages[kind].rglob("*.py") if path.parent.name != "tests")
+    found = Plugins((), strict=True)
+    found.load_file(file)
+    if kind == "tracker":
+        assert found.trackers()
+    elif kind == "suite":
+        assert found.suite("my-suite") == file.parent / "suite.yaml"
+    else:
+        assert inspect.getfile(type(found.build(kind, f"my-{kind}", {}))) == str(file)
+        assert found.code(kind, f"my-{kind}")[3]
 
 
 @pytest.mark.parametrize("kind", scaffold.kinds())

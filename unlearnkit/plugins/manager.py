@@ -16,7 +16,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -184,7 +184,8 @@ class Plugins:
 
     def load_file(self, path: Path) -> None:
         """Load a local file as a plugin: one that the user named, as nothing is found by looking around. A file that
-        was loaded before stays as it was.
+        was loaded before stays as it was. What it registers by the name that it would be installed by is its own, as it
+        stands there, whatever is installed.
 
         Raises:
             NotFound: code "plugin": there is no such file.
@@ -192,7 +193,7 @@ class Plugins:
         if not path.is_file():
             raise NotFound(f"no plugin file at {path}", code="plugin")
         if path.resolve() not in self._files:
-            self._admit(path.name, str(path), "", lambda: _module_from(path))
+            self._admit(path.name, str(path), "", lambda: _module_from(path), own=_module_name(path))
             self._files.add(path.resolve())
 
     @property
@@ -221,7 +222,10 @@ class Plugins:
         hint = f'did you mean "{meant}"?' if meant else f"there are: {', '.join(offers) or 'none'}"
         raise NotFound(f'no {kind} "{name}"', hint="; ".join([hint, *map(str, self._broken)]), code="plugin")
 
-    def _admit(self, name: str, distribution: str, version: str, load: Callable[[], object]) -> None:
+    def _admit(
+        self, name: str, distribution: str, version: str, load: Callable[[], object], own: str | None = None
+    ) -> None:
+        """`own`: what the plugin calls its module in what it registers, where it was not loaded by that name."""
         try:
             plugin = load()
             check_api(plugin)
@@ -229,6 +233,8 @@ class Plugins:
             check_hooks(manager, plugin)
             manager.register(plugin, name)
             offers = list(offers_of(manager, distribution or name, version))
+            if own is not None:
+                offers = [_as_loaded(offer, own, plugin) for offer in offers]
             self._shared.register(plugin)
         except (Exception, SystemExit) as error:
             self._refuse(Broken(name, distribution, version, cause_of(error)), error)
@@ -272,10 +278,22 @@ def _flaw(plugin: object, base: type) -> str | None:
     return None
 
 
+def _as_loaded(offer: Offer, own: str, plugin: object) -> Offer:
+    """An offer whose target, if it is in the plugin's own module, names that as it was loaded."""
+    module, colon, rest = str(offer.target).partition(":")
+    return replace(offer, target=f"{vars(plugin)['__name__']}:{rest}") if colon and module == own else offer
+
+
+def _module_name(path: Path) -> str:
+    """What a file is imported by where it is installed."""
+    return path.resolve().parent.name if path.stem == "__init__" else path.stem
+
+
 def _module_from(path: Path) -> object:
     where = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]  # two folders may have a file of one name
-    name = f"unlearnkit_file_{path.stem}_{where}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    name = f"unlearnkit_file_{_module_name(path)}_{where}"
+    folder = [str(path.resolve().parent)] if path.stem == "__init__" else None  # a package's, of which files are read
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folder)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
