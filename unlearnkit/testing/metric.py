@@ -36,7 +36,9 @@ class MetricContract(Contract):
 
     def test_one_value_a_sample(self) -> None:
         values = self.measure(self.probe())
-        assert not all(isinstance(value, Undefined) for value in values), f"nothing is defined: {values[0]}"
+        elsewhere = not self.make().needs  # another program finds its values, and no probe has them
+        undefined = all(isinstance(value, Undefined) for value in values)
+        assert elsewhere or not undefined, f"nothing is defined: {values[0]}"
 
     def test_nothing_measured_nothing_said(self) -> None:
         assert self.measure(_picked(self.probe(), [])) == []

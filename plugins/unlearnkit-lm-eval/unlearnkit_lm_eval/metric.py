@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unlearnkit.contracts import Direction, Metric, Probe, Undefined
+from unlearnkit.contracts import Direction, Metric, Need, Probe, Undefined
 from unlearnkit.options import option
 
 
@@ -21,6 +21,7 @@ class LmEval(Metric):
     metric: str = option("acc", "its name in the task")
     higher: bool = option(True, "whether high values are good")
 
+    needs: ClassVar[tuple[Need, ...]] = ()
     unit: ClassVar[str] = "as the task has it"
 
     def better(self, split: str) -> Direction:
