@@ -96,6 +96,33 @@ def test_a_slip_in_a_reference_costs_no_import_of_models(words: tuple[str, ...],
     assert "transformers" not in heavy and "sqlalchemy" in heavy
 
 
+TRAIN = ("unlearn", "--model", "MODEL", "--forget", "FORGET", "--retain", "RETAIN")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((*TRAIN, "--plugin", "nono"), 'no algorithm "nono"'),
+        ((*TRAIN, "--sampler", "nono"), 'no sampler "nono"'),
+        (("unlearn", "--model", "none", *TRAIN[3:]), "no model at none"),
+        (("finetune", "--model", "none", "--data", "FORGET"), "no model at none"),
+        (("score", "--model", "none", "--data", "FORGET"), "no model at none"),
+        (("score", "--model", "MODEL", "--data", "FORGET", "--scorer", "nono"), 'no scorer "nono"'),
+        ((*TRAIN, "--store", "none/lab.db"), "to keep lab.db in"),
+        (("score", "--model", "MODEL", "--data", "FORGET", "--store", "none/lab.db"), "to keep lab.db in"),
+        (("eval", "MODEL", "--forget", "FORGET", "--store", "none/lab.db"), "to keep lab.db in"),
+    ],
+)
+def test_a_slip_is_told_before_a_models_library_is_there(
+    words: tuple[str, ...], told: str, tmp_path: Path, tiny_model_dir: Path, forget_file: Path, retain_file: Path
+):
+    paths = {"MODEL": str(tiny_model_dir), "FORGET": str(forget_file), "RETAIN": str(retain_file)}
+    aloud = "import contextlib\nwith contextlib.redirect_stderr(sys.stdout): main()"
+    out, heavy = imported(command(*(paths.get(w, w) for w in words)).replace("main()", aloud), tmp_path)
+    assert told in out
+    assert not {"torch", "transformers", "datasets"} & set(heavy)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING
 
-import torch
-
 from unlearnkit.contracts import Batch
 from unlearnkit.data.encode import Encoded
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
 def collate(encoded: Sequence[Encoded], rows: Sequence[int], *, pad: int, device: torch.device | str = "cpu") -> Batch:
     """The given rows as one batch, padded on the right to the longest."""
+    import torch
+
     items = [encoded[row] for row in rows]
     width = max(len(item) for item in items)
     ids = torch.full((len(items), width), pad, dtype=torch.int64)
@@ -42,6 +43,8 @@ def prompts(
     encoded: Sequence[Encoded], rows: Sequence[int], *, pad: int, device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
     """The rows' prompts, ids and mask [B, T], padded on the left as generation wants."""
+    import torch
+
     items = [encoded[row].prompt for row in rows]
     width = max(len(item) for item in items)
     ids = torch.full((len(items), width), pad, dtype=torch.int64)

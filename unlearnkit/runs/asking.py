@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from unlearnkit.contracts import Sample
 from unlearnkit.data.encode import Encoded, encode_samples
 from unlearnkit.runs.identity import digest
 from unlearnkit.seeds import derive
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from unlearnkit.runs.inputs import Inputs
@@ -52,6 +51,8 @@ def other_answer(model: nn.Module, inputs: Inputs, sample: Sample, own: Encoded)
         model: in evaluation mode.
         own: the sample as it is encoded.
     """
+    import torch
+
     prompt, room = question(inputs, sample, own)
     chance = torch.Generator().manual_seed(derive(0, "generated", sample.id))
     said = ""
@@ -74,14 +75,16 @@ def question(inputs: Inputs, sample: Sample, own: Encoded) -> tuple[list[int], i
     return tokens, room if context is None else min(room, context - len(tokens))
 
 
-@torch.inference_mode()
 def sampled(model: nn.Module, prompt: list[int], limit: int, end: int | None, chance: torch.Generator) -> list[int]:
     """Tokens that the model goes on with, at most `limit`, without the end token."""
+    import torch
+
     device = next(model.parameters()).device
     fed, past = prompt, None
     said: list[int] = []
     while len(said) < limit:
-        out = model(input_ids=torch.tensor([fed], device=device), past_key_values=past, use_cache=True)
+        with torch.inference_mode():
+            out = model(input_ids=torch.tensor([fed], device=device), past_key_values=past, use_cache=True)
         shares = (out.logits[0, -1].double() / TEMPERATURE).softmax(-1).cpu()
         token = int(torch.multinomial(shares, 1, generator=chance))
         if token == end:

@@ -174,6 +174,7 @@ def prepare(
         UnlearnkitError: codes `no-target`, `too-long`, `template`, `tokenizer`, `empty`.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    place.check_store()
     tokenizer = load_tokenizer(source)
     has_chat = bool(tokenizer.chat_template)
     chosen = choose_template(template, system_prompt, has_chat=has_chat)

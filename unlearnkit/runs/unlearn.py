@@ -14,7 +14,6 @@ from unlearnkit.errors import BadInput
 from unlearnkit.models import ModelSource, load_model
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.adapters import Chosen, check_fit, choose
-from unlearnkit.runs.anchors import reference_nll
 from unlearnkit.runs.card import unlearning_card
 from unlearnkit.runs.following import call_in, check_shared
 from unlearnkit.runs.identity import digest
@@ -148,6 +147,7 @@ def prepared(
         specs["retain"] = retain
     elif retain is not None:
         place.progress.say(f"{algorithm} does not read a retain set; --retain is only checked for overlap")
+    place.check_store()
     source = find_model(place, model)
     check_fit(source, method, algorithm, addition.adapter)
     sets = {role: read_set(place, spec) for role, spec in specs.items()}
@@ -243,6 +243,7 @@ def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
     if complete:
         return report(run, already=True)
     with place.working(run) as held:
+        from unlearnkit.runs.anchors import reference_nll
         from unlearnkit.runs.during import Watch
         from unlearnkit.runs.orders import Orders
         from unlearnkit.training.loop import Trainer

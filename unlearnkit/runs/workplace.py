@@ -69,6 +69,16 @@ class Workplace:
             self.__dict__["store"] = found
         return self.store
 
+    def check_store(self) -> None:
+        """See that there is a store, or that one can be made, before anything that takes long.
+
+        Raises:
+            UnlearnkitError: what `Store.open` would.
+        """
+        from unlearnkit.store import Store
+
+        Store.foresee(self.settings.store)
+
     def find(self, kind: str, identity: str) -> Run | None:
         """The run of a kind and identity; where there is no store yet, none is made to look into."""
         try:

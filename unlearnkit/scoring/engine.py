@@ -15,7 +15,6 @@ import numpy as np
 
 from unlearnkit.contracts import Draws, Score, Scorer, Unit
 from unlearnkit.errors import UnlearnkitError
-from unlearnkit.scoring.bench import ModelBench, TextBench
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,6 +111,8 @@ class Ledger:
 def open_bench(work: Work, scorer: Scorer, load: Callable[[], nn.Module]) -> Iterator[Bench]:
     """What the scorer works on; a model is brought into memory only for one that reads it, and is in evaluation mode
     meanwhile."""
+    from unlearnkit.scoring.bench import ModelBench, TextBench  # which loads torch
+
     if not scorer.reads_model:
         yield TextBench(work)
         return

@@ -68,6 +68,16 @@ class Store(Catalogue, Merge, Annotations, Scores, Training, Results, Export, Ca
                 raise
         return store
 
+    @staticmethod
+    def foresee(where: str | Path) -> None:
+        """See that something is at a path, or that a store can be made there; a file is not opened, nor a server asked.
+        Raises what `open` would."""
+        path = connect.locate(where).path
+        if path is not None:
+            recognise.examine(path, create=True)
+            if not path.exists():
+                recognise.require_writable(path)
+
     def close(self) -> None:
         self._engine.dispose()
 
