@@ -177,7 +177,7 @@ def test_which_run(score: Cli, unlearn: Cli, cli: Cli, monkeypatch: pytest.Monke
     assert (unknown.code, unknown.error["code"], unknown.error["message"]) == (3, "run", 'no run "01ZZZZ"')
     ambiguous = cli("resume", "01aaaa", "--format", "json")
     assert (ambiguous.code, ambiguous.error["code"]) == (2, "run")
-    assert "0" * 20 in ambiguous.error["message"] and "1" * 20 in ambiguous.error["message"]
+    assert "01AAAA0 (score" in ambiguous.error["hint"] and "01AAAA1 (unlearn" in ambiguous.error["hint"]
     short = cli("resume", "01", "--format", "json")
     assert (short.code, "too short" in short.error["message"]) == (2, True)
     for kind in ("0", "1"):

@@ -135,6 +135,17 @@ def test_who_is_gone():
 # -------------------------------------------------------------------------------------------------------- finding (61)
 
 
+def test_of_many_runs_that_begin_alike_the_newest_are_named(store: Store):
+    """By as much of their ids as tells them apart, in a line that can be read."""
+    for n in range(30):
+        a_run(store, str(n), id=f"01ABCD{n:02}" + "0" * 18, created=f"2026-01-{n + 1:02}T09:08:07+00:00", kind="eval")
+    with pytest.raises(BadInput) as several:
+        store.run("01ab")
+    named = ", ".join(f"01ABCD{n} (eval, 01-{n + 1} 09:08)" for n in (29, 28, 27, 26, 25))
+    assert several.value.hint == f"give more of the id: {named} and 25 more"
+    assert store.run("01ABCD29").id == "01ABCD29" + "0" * 18
+
+
 def test_finding(store: Store):
     with pytest.raises(NotFound) as caught:
         store.run("@last")
@@ -149,7 +160,8 @@ def test_finding(store: Store):
     assert store.run("@last", {"score", "unlearn"}) == runs[1]
     with pytest.raises(BadInput) as several:
         store.run("01aa")
-    assert ids[0] in several.value.message and ids[1] in several.value.message and several.value.exit_code == 2
+    assert "any of 2 runs" in several.value.message and several.value.exit_code == 2
+    assert several.value.hint == "give more of the id: 01AAAB (score, 01-02), 01AAAA (score, 01-01)"
     with pytest.raises(NotFound) as none:
         store.run("01BB", ["score"])
     assert "runs list" in str(none.value.hint)

@@ -7,6 +7,7 @@ before. Whether anybody works on it is never written by the one who might be kil
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from unlearnkit.store.records import Event, Run, State
 RUN = schema.run.c
 PREFIX = 4
 """Shortest prefix of an id that is taken for one."""
+NAMED = 5
+"""Runs that are named where a prefix is that of several."""
 
 DERIVED = ("datasets", "tags", "alive")
 """Fields of a run that are no column of its row."""
@@ -129,7 +132,7 @@ class Runs(Base):
         worked on or asked for last.
 
         :raises NotFound: code "run".
-        :raises BadInput: where several runs begin so, naming them.
+        :raises BadInput: where several runs begin so, naming the newest.
         """
         query = sa.select(schema.run).order_by(RUN.created.desc(), RUN.id.desc())
         if kinds is not None:
@@ -142,14 +145,18 @@ class Runs(Base):
                 raise BadInput(f'"{ref}" is too short for a run', hint=f"give {PREFIX} characters or more")
             query = query.where(RUN.id.startswith(ref.upper(), autoescape=True))
         with self._read() as connection:
-            found = self._runs(connection, query.limit(1 if ref == "@last" else 20))
+            found = self._runs(connection, query.limit(1 if ref == "@last" else NAMED))
+            alike = connection.scalars(query.with_only_columns(RUN.id)).all() if len(found) > 1 else []
         if not found:
             what = "no run yet" if ref == "@last" else f'no run "{ref}"'
             of = f" of kind {' or '.join(sorted(kinds))}" if kinds is not None else ""
             raise NotFound(what + of, hint="unlearnkit runs list", code="run")
         if len(found) > 1:
-            listed = ", ".join(f"{run.id} ({run.kind} {run.method})" for run in found)
-            raise BadInput(f'"{ref}" could be {listed}', hint="give more of the id", code="run")
+            enough = next(n for n in count(len(ref)) if len({run_id[:n] for run_id in alike}) == len(alike))
+            listed = [f"{run.id[:enough]} ({run.kind}, {run.created[5:16].replace('T', ' ')})" for run in found]
+            more = f" and {len(alike) - len(found)} more" if len(alike) > len(found) else ""
+            hint = f"give more of the id: {', '.join(listed)}{more}"
+            raise BadInput(f'"{ref}" could be any of {len(alike)} runs', hint=hint, code="run")
         return found[0]
 
     def runs(
