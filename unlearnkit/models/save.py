@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ def save_folder(write: Callable[[Path], None], out: str | Path, *, force: bool =
         with new_folder(Path(out)) as folder:
             write(folder)
     except OSError as error:
-        raise UnlearnkitError(f"cannot write {out}: {error}", code="write") from error
+        raise _cannot_write(out, error) from error
 
 
 def check_out(out: str | Path, force: bool) -> None:
@@ -51,6 +52,7 @@ def check_out(out: str | Path, force: bool) -> None:
 
     :raises BadInput: `out` is empty, has a NUL, is a file, lies under one, or is a folder with something in
         it. With `force`, a folder that holds a model may be replaced; nothing else ever is.
+    :raises UnlearnkitError: `write` where no folder can be made there, which only trying tells of all file systems.
     """
     text = str(out)
     # An empty path and "." are the same to pathlib.
@@ -59,15 +61,30 @@ def check_out(out: str | Path, force: bool) -> None:
     path = Path(out)
     ancestor = next((parent for parent in [path, *path.parents] if parent.exists()), Path())
     if not ancestor.is_dir():
-        raise BadInput(f"cannot write to {out}: {ancestor} is a file")
-    if ancestor != path or not any(path.iterdir()):
-        return
-    if not force:
+        raise BadInput(f"cannot write to {out}: {ancestor} is a file", hint="choose another folder")
+    full = ancestor == path and any(path.iterdir())
+    if full and not force:
         raise BadInput(f"{out} is not empty", hint="choose another folder, or --force to replace the model in it")
-    if not any((path / name).is_file() for name in ("config.json", "adapter_config.json")) or not any(
-        path.glob("*.safetensors")
-    ):
+    if full and not _holds_model(path):
         raise BadInput(f"{out} holds something else than a model and is not replaced", hint="choose another folder")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.resolve().parent if ancestor == path else ancestor):
+            pass
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+
+
+def _holds_model(folder: Path) -> bool:
+    described = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    return described and any(folder.glob("*.safetensors"))
+
+
+def _cannot_write(out: str | Path, error: OSError) -> UnlearnkitError:
+    return UnlearnkitError(
+        f"cannot write {out}: {error.strerror or error}",
+        hint="choose a folder that may be written to, on a disk with room",
+        code="write",
+    )
 
 
 def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, card: str) -> None:

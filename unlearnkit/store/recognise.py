@@ -61,11 +61,15 @@ def require_writable(path: Path) -> None:
     """Raises code "read-only": a store is written in its file and beside it."""
     for target in (path if path.exists() else path.parent, path.parent):
         if not os.access(target, os.W_OK):
-            raise UnlearnkitError(
-                f"{target} cannot be written",
-                hint="check its permissions, or keep the store elsewhere with --store",
-                code="read-only",
-            )
+            raise cannot_write(target)
+
+
+def cannot_write(path: Path, why: str = "") -> UnlearnkitError:
+    return UnlearnkitError(
+        f"{path} cannot be written{why and f': {why}'}",
+        hint="check its permissions, or keep the store elsewhere with --store",
+        code="read-only",
+    )
 
 
 def no_store(where: object) -> NotFound:

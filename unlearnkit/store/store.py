@@ -127,8 +127,11 @@ def _version(place: Place, mode: Mode) -> str | None:
 
 def _touch(path: Path) -> None:
     """An empty file that only its owner can read, where there is none; SQLite gives its log the same rights."""
-    with suppress(FileExistsError):
-        path.touch(mode=0o600, exist_ok=False)
+    try:
+        with suppress(FileExistsError):
+            path.touch(mode=0o600, exist_ok=False)
+    except OSError as error:  # the folder may be written to, and yet takes no file
+        raise recognise.cannot_write(path, error.strerror or "") from error
 
 
 def _files(place: Place, uuid: str) -> Path:
