@@ -23,13 +23,14 @@ class Number(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's signature
         if isinstance(value, self.kind):
             return value
-        from unlearnkit.plugins.values import convert, words
+        from unlearnkit.plugins.values import OutOfBounds, convert, words
 
         try:
             return convert(str(value), self.kind, self.about)
-        except ValueError:
+        except ValueError as error:
+            hint = None if isinstance(error, OutOfBounds) else str(error)
             raise BadInput(
-                f"{_said(param)} must be {words(self.kind, self.about)}, got {value}", code="value"
+                f"{_said(param)} must be {words(self.kind, self.about)}, got {value}", hint=hint, code="value"
             ) from None
 
 
@@ -107,7 +108,10 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if ctx.resilient_parsing:  # a line that is still being typed: its last option may lack its value
             return super().parse_args(ctx, args[:-1] if args and args[-1].startswith("-") else args)
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        try:
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        except click.NoSuchOption as error:
+            raise self._bare(ctx, error) from None
         seen: set[str] = set()
         for param in order:
             repeatable = getattr(param, "multiple", False) or not isinstance(param, click.Option)
@@ -115,6 +119,15 @@ class Command(click.Command):
                 raise BadInput(f"{param.opts[0]} given twice", code="twice")
             seen.add(param.name or "")
         return super().parse_args(ctx, args)
+
+    def _bare(self, ctx: click.Context, error: click.NoSuchOption) -> Exception:
+        """What is wrong, where an option is named that other commands have and this one takes as a bare word."""
+        for param in self.params:
+            if isinstance(param, click.Argument) and f"--{param.name}" == error.option_name:
+                word = param.make_metavar(ctx)
+                hint = f"{ctx.command_path} {word}"
+                return BadInput(f"{error.option_name}: {word} is given without an option here", hint=hint)
+        return error
 
 
 class ListsByDefault(click.Group):
@@ -140,7 +153,7 @@ def key_values(flag: str, pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise BadInput(f'{flag} takes key=value, got "{pair}"', code="option")
+            raise BadInput(f'{flag} takes key=value, got "{pair}"', hint=f"{flag} {key or 'KEY'}=VALUE", code="option")
         if key in found:
             raise BadInput(f"{flag} {key} given twice", code="twice")
         found[key] = value

@@ -107,22 +107,28 @@ def _jsonl(path: Path) -> list[Raw]:
     return rows
 
 
+A_LINE = 'each line of a .jsonl file is one whole object, such as {"question": "…", "answer": "…"}'
+
+
 def _object(line: str, where: str) -> Raw:
-    value = _value(line, where)
+    value = _value(line, where, A_LINE)
     if not isinstance(value, dict):
-        raise UnlearnkitError(f"{where}: expected an object, found {type(value).__name__}", code="json")
+        raise UnlearnkitError(f"{where}: expected an object, found {type(value).__name__}", hint=A_LINE, code="json")
     return value
+
+
+A_FILE = "a .json file is one list; objects on lines of their own are a .jsonl file"
 
 
 def _json(path: Path) -> list[Raw]:
     """One list of objects, or of texts."""
-    rows = _value(_text(path), str(path))
+    rows = _value(_text(path), str(path), A_FILE)
     if not isinstance(rows, list) or not all(isinstance(row, (dict, str)) for row in rows):
-        raise UnlearnkitError(f"{path}: expected a list of objects, or of texts", code="json")
+        raise UnlearnkitError(f"{path}: expected a list of objects, or of texts", hint=A_FILE, code="json")
     return [{"text": row} if isinstance(row, str) else row for row in rows]
 
 
-def _value(text: str, where: str) -> Any:
+def _value(text: str, where: str, hint: str) -> Any:
     def refuse(constant: str) -> NoReturn:
         raise UnlearnkitError(f"{where}: {constant} is not a number", code="number")
 
@@ -132,7 +138,8 @@ def _value(text: str, where: str) -> Any:
         json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if error.lineno > 1 else ""
-        raise UnlearnkitError(f"{where}: {error.msg.lower()} at {line}column {error.colno}", code="json") from error
+        said = error.msg.lower().removesuffix(" at")
+        raise UnlearnkitError(f"{where}: {said} at {line}column {error.colno}", hint=hint, code="json") from error
     except UnicodeEncodeError as error:
         raise UnlearnkitError(f"{where}: lone surrogate in a text", code="encoding") from error
     except RecursionError as error:

@@ -76,7 +76,11 @@ def stored_tensors(folder: Path) -> tuple[StoredTensor, ...]:
             "and call save_pretrained(): that writes safetensors",
             code="pickle",
         )
-    raise UnlearnkitError(f"no weights in {folder}: neither {SINGLE} nor {INDEX}", code="weights")
+    raise UnlearnkitError(
+        f"no weights in {folder}: neither {SINGLE} nor {INDEX}",
+        hint="fetch the folder whole, or write it again with save_pretrained()",
+        code="weights",
+    )
 
 
 def _sharded(folder: Path) -> tuple[StoredTensor, ...]:

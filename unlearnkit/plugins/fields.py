@@ -11,7 +11,7 @@ from unlearnkit.contracts import KINDS
 from unlearnkit.errors import BadInput, UnlearnkitError
 from unlearnkit.options import about
 from unlearnkit.plugins.origin import Offer, cause_of, nearest
-from unlearnkit.plugins.values import convert, jsonable, vocabulary, words
+from unlearnkit.plugins.values import OutOfBounds, convert, jsonable, vocabulary, words
 
 FLAGS = {"sampler": "-s", "wrapper": "-w", "adapter": "-a"}
 """Of kinds whose options have a flag of their own, beside those of the command's main plugin."""
@@ -122,14 +122,20 @@ def _converted(said: str, given: object, field: Field[Any], annotation: Any) -> 
     about_it = about(field.metadata)
     try:
         return convert(given, annotation, about_it)
+    except OutOfBounds:
+        hint = _meaning(field)
     except ValueError as error:
-        shown = given if isinstance(given, str) and given else repr(given)
         meant = nearest(given, vocabulary(annotation)) if isinstance(given, str) else None
-        raise BadInput(
-            f"{said} must be {words(annotation, about_it)}, got {shown}",
-            hint=f'did you mean "{meant}"?' if meant else str(error),
-            code="option",
-        ) from None
+        hint = f'did you mean "{meant}"?' if meant else str(error)
+    shown = given if isinstance(given, str) and given else repr(given)
+    raise BadInput(f"{said} must be {words(annotation, about_it)}, got {shown}", hint=hint, code="option")
+
+
+def _meaning(field: Field[Any]) -> str | None:
+    """An option's help and default, for whoever gave it a value that it cannot have."""
+    default = _default(field)
+    said = [about(field.metadata).help, "" if default in (MISSING, None) else f"default {default}"]
+    return "; ".join(part for part in said if part) or None
 
 
 def _unknown(label: str, name: str, known: list[str]) -> BadInput:

@@ -19,16 +19,20 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
+class OutOfBounds(ValueError):  # noqa: N818 - as the errors of errors.py
+    """A value of the right type, which its option's bounds refuse."""
+
+
 def convert(given: object, annotation: Any, about: About) -> object:
     """The value of an option, from text or from data.
 
     Raises:
-        ValueError: it is not of the type, not finite, or out of bounds; the text says what the value is not.
+        ValueError: it is not of the type, not finite, or `OutOfBounds`; the text says what the value is not.
     """
     value = _validated(_from_text(given, annotation) if isinstance(given, str) else given, annotation)
     for part in value if isinstance(value, tuple) else (value,):
         if isinstance(part, int | float) and not isinstance(part, bool) and about.refuses(part):
-            raise ValueError(f"{given} is not {about}")
+            raise OutOfBounds(f"{given} is not {about}")
     return value
 
 

@@ -162,7 +162,7 @@ def prepared(
     """
     chosen = checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens, batch_size=batch_size)
     if reference is not None and is_run(reference):
-        place.reading().run(reference.removeprefix("run:"))  # a slip is seen before anything is read
+        _check_run(place, reference)  # a slip is seen before anything is read
     metrics = metrics_of(place, chosen)
     sets = read_sets(place, chosen, data)
     model = run_source(place, model)
@@ -510,6 +510,18 @@ def known_reference(place: Workplace, ref: str, inputs: Inputs) -> str | None:
         return reference_run(place, run.id, inputs).id
     found = _fitting(place, run, inputs)
     return None if found is None else found.id
+
+
+def _check_run(place: Workplace, ref: str) -> None:
+    """See that there is the run that a reference names."""
+    store = place.reading()
+    try:
+        store.run(ref.removeprefix("run:"))
+    except NotFound as error:
+        if ref.startswith("run:"):
+            raise
+        message = f"--reference: {error.message}, and no such folder"
+        raise NotFound(message, hint=f"{error.hint}, or a model's folder", code=error.code) from None
 
 
 def is_run(ref: str) -> bool:

@@ -27,6 +27,8 @@ from unlearnkit.plugins.hooks import GROUP
 UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What an archive raises that is damaged, encrypted or packed in a way that nobody here knows."""
 
+CHECKED = "a folder with pyproject.toml, a .whl or a .py"
+
 WORKER = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -112,8 +114,8 @@ def _package(path: Path, unpacked: Path) -> Package:
     if (path / "pyproject.toml").is_file():
         return _from_folder(path.resolve())
     if not path.exists():
-        raise NotFound(f"nothing at {path}", code="plugin")
-    raise BadInput(f"{path} is no package", hint="a folder with pyproject.toml, a .whl or a .py", code="package")
+        raise NotFound(f"nothing at {path}", hint=CHECKED, code="plugin")
+    raise BadInput(f"{path} is no package", hint=CHECKED, code="package")
 
 
 def _from_wheel(path: Path, unpacked: Path) -> Package:
