@@ -311,7 +311,10 @@ watching_options = options(
         help="End where it does not hold, such as 'retain.nll<=1.2x' (times the start), with the last model that kept "
         "all; repeatable.",
     ),
-    click.option("--best", metavar="NAME", help="Write the model of the step at which this was best: model_utility."),
+    click.option(
+        "--best", metavar="NAME",
+        help="Write the model of the step that was best by this number, such as model_utility.",
+    ),
     click.option(
         "--eval-every", type=WHOLE, metavar="STEPS",
         help="Evaluate every so many steps, and at the start and the end; conditions and --best may name the figures.",

@@ -38,7 +38,7 @@ COMMANDS = {
     "export": "Write scores, results, texts or steps to a file.",
     "analyze": "Say what difficulty predicts, and how it bends a comparison.",
     "split": "Write a data set as files by difficulty.",
-    "runs": "List, show, compare or remove runs.",
+    "runs": "List, show, compare, repeat, tag or remove runs.",
     "resume": "Go on with an interrupted run.",
     "metrics": "Say what each number means.",
     "plugins": "List, describe, write or check plugins.",
