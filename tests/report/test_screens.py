@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import Answer
@@ -20,6 +21,7 @@ from rich.cells import cell_len
 
 from unlearnkit.cli.common import folded
 from unlearnkit.cli.main import COMMANDS as NAMES
+from unlearnkit.report.overview import _head
 from unlearnkit.report.sheet import Sheet, drawn, label, number, shorten
 
 from .conftest import Lab
@@ -235,6 +237,24 @@ def test_a_report_draws_the_curves_of_its_models_runs(cli: Cli, lab: Lab):
                 curve = "▁▁" if first == last else "▁█" if steps[0][term] < steps[-1][term] else "█▁"
                 assert [term, curve, first, last] in [row[-4:] for row in rows]
     assert len(rows) == 3 * len(lab.unlearned)
+
+
+def test_an_epoch_is_no_term(cli: Cli, lab: Lab):
+    run = lab.unlearned["mrd"]
+    with sqlite3.connect(lab.store) as db:
+        (terms,) = db.execute("SELECT terms FROM step WHERE run = ? ORDER BY step DESC LIMIT 1", [run]).fetchone()
+    assert "epoch" in json.loads(terms)
+    _, _, shown = cli("runs", "show", run, "--store", lab.store).out.partition("\nsteps\n")
+    drawn = {line.split()[0] for line in shown.splitlines() if re.search("[▁▂▃▄▅▆▇█]", line)}
+    assert drawn == json.loads(terms).keys() - {"epoch"}
+
+
+@pytest.mark.parametrize(
+    ("label", "head"),
+    [("retain-only", "#1\nretain-only"), ("full", "#1\nretain-only\nfull"), ("a, b", "#1\nretain-only\na\nb")],
+)
+def test_the_retain_only_model_is_called_so_once(label: str, head: str):
+    assert _head("#1\nretain-only", SimpleNamespace(label=label)) == head
 
 
 def test_curves_stand_beside_their_numbers():

@@ -126,7 +126,8 @@ def _heads(numbered: Sequence[Numbered]) -> Iterator[Any]:
 
 
 def _head(name: str, e: Evaluated) -> str:
-    return "\n".join([name, *(shorten(part, NAME_WIDTH) for part in e.label.split(", "))])
+    parts = [*name.split("\n"), *(shorten(part, NAME_WIDTH) for part in e.label.split(", "))]
+    return "\n".join(dict.fromkeys(parts))  # a model that is called retain-only says so once
 
 
 def _side_by_side(

@@ -214,7 +214,8 @@ def info_table(info: Mapping[str, Any]) -> Sheet:
 
 def demo_tables(evaluations: Mapping[str, EvalReport], exchanges: Sequence[Exchange]) -> list[Sheet]:
     """The demo's last screen: what was forgotten, what was kept, in answers and in numbers."""
-    said = Sheet("before and after", text("asked"), text("before"), text("after"))
+    note = "before: the full model; after: the one unlearned with samples by MRD"
+    said = Sheet("before and after", text("asked"), text("before"), text("after"), note=note)
     for exchange in exchanges:
         said.add(f"({exchange.split}) {exchange.question}", exchange.before, exchange.after)
     sheet = Sheet(

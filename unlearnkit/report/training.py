@@ -29,7 +29,7 @@ def _terms(title: str, steps: Sequence[StepRow], note: str = "") -> Sheet:
     """How each term went from step to step."""
     heads = (number(name) for name in ("first step", "last step", "lowest", "highest"))
     sheet = Sheet(title, label("term"), drawn("curve"), *heads, note=note)
-    for name in sorted(steps[-1].terms) if steps else ():
+    for name in sorted(steps[-1].terms.keys() - {"epoch"}) if steps else ():
         values = [row.terms.get(name) for row in steps]
         known = [value for value in values if value is not None]
         sheet.add(name, spark(values), *map(_term, (values[0], values[-1], min(known), max(known))))

@@ -10,6 +10,7 @@ from unlearnkit.report.collect import ranking
 from unlearnkit.report.html.cells import Cell, Table, head, number
 from unlearnkit.report.sheet import figure, significant
 from unlearnkit.report.twin import twin
+from unlearnkit.runs.about import about as called
 from unlearnkit.runs.scored import bins, scored
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def _table(about: Subject, e: Evaluated, before: Run, *, text: bool) -> Table:
         asked = Cell(row.prompt or "–", row.answer or "", prose=True)
         answers = (Cell(found.get(sample) or "–", prose=True) for found in (said_before, said))
         made.append([*cells, asked, *answers] if text else cells)
-    return Table(f"{about.name(e)}: each sample before and after", heads, made)
+    model = called(store, [before])[before.id].model
+    return Table(f"{about.name(e)}: each sample before unlearning, by {model}, and after", heads, made)
 
 
 def _values(about: Subject, run: Run) -> dict[tuple[str, str], float]:
