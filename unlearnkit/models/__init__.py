@@ -8,7 +8,7 @@ loaded (`load`), and what is written appears whole or not at all (`save`). A mod
 
 from unlearnkit.models.fingerprint import weights_fingerprint
 from unlearnkit.models.load import load_model, load_tokenizer, skeleton
-from unlearnkit.models.save import check_out, save_folder, save_model, write_beside
+from unlearnkit.models.save import check_out, save_folder, save_model, try_out, write_beside
 from unlearnkit.models.source import ModelSource, resolve
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "save_folder",
     "save_model",
     "skeleton",
+    "try_out",
     "weights_fingerprint",
     "write_beside",
 ]

@@ -52,7 +52,6 @@ def check_out(out: str | Path, force: bool) -> None:
 
     :raises BadInput: `out` is empty, has a NUL, is a file, lies under one, or is a folder with something in
         it. With `force`, a folder that holds a model may be replaced; nothing else ever is.
-    :raises UnlearnkitError: `write` where no folder can be made there, which only trying tells of all file systems.
     """
     text = str(out)
     # An empty path and "." are the same to pathlib.
@@ -67,8 +66,16 @@ def check_out(out: str | Path, force: bool) -> None:
         raise BadInput(f"{out} is not empty", hint="choose another folder, or --force to replace the model in it")
     if full and not _holds_model(path):
         raise BadInput(f"{out} holds something else than a model and is not replaced", hint="choose another folder")
+
+
+def try_out(out: str | Path) -> None:
+    """See that a folder can be made where `out` is to be, by making one: permissions alone do not tell.
+
+    :raises UnlearnkitError: `write`.
+    """
+    place = next(parent for parent in Path(out).resolve().parents if parent.exists())
     try:
-        with tempfile.TemporaryDirectory(prefix=".", dir=path.resolve().parent if ancestor == path else ancestor):
+        with tempfile.TemporaryDirectory(prefix=".", dir=place):
             pass
     except OSError as error:
         raise _cannot_write(out, error) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import BadInput, Interrupted, UnlearnkitError
-from unlearnkit.models import check_out
+from unlearnkit.models import check_out, try_out
 from unlearnkit.notebook import facts
 from unlearnkit.runs.adapters import write_trained
 from unlearnkit.runs.during import Watch
@@ -203,10 +203,11 @@ def begin(
     place: Workplace, draft: records.Run, inputs: Inputs, *, anew: bool, force: bool
 ) -> tuple[records.Run, Path, bool]:
     """Find or make the run, and settle where its model goes: (run, folder, whether it is complete already). Raises what
-    `standing` does."""
+    `standing` and `try_out` do."""
     now = standing(place, draft, anew=anew, force=force)
     if now.run is not None and now.written is not None:
         return _complete(place, now.run, now.written, now.folder), now.folder, True
+    try_out(now.folder)
     inputs.record(place)
     run, _ = place.store.begin(draft)
     return run, now.folder, False
