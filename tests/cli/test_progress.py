@@ -40,3 +40,23 @@ def test_a_bar_that_comes_back_goes_on_at_its_rate(monkeypatch: pytest.MonkeyPat
     for done, total, left in (map(int, line) for line in lines):
         if done >= 8:  # the first step is over before the bar first shows, so early estimates are low
             assert left == pytest.approx((total - done) * (3.0 if total == 40 else 20.0), rel=0.2, abs=1)
+
+
+def test_the_last_line_is_about_what_is_being_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    now = [100.0]
+    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    progress = output.TerminalProgress()
+    progress._terminal = False
+    for split in ("forget", "retain"):
+        progress.start(f"evaluating {split}", 20)
+        now[0] += 60  # a piece that is the whole split
+        progress.advance(20)
+        progress.finish()
+    progress.start("evaluating holdout", 40)
+    now[0] += 60
+    progress.advance(20)
+    assert capsys.readouterr().err.splitlines() == [
+        "evaluating retain: 0 of 20",
+        "evaluating holdout: 0 of 40",
+        "evaluating holdout: 20 of 40, about 60 s left",
+    ]

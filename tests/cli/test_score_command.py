@@ -28,7 +28,7 @@ def rows(found: Answer) -> dict[str, str]:
 def test_what_scores_rest_on_is_shown_after_them(score: Cli):
     shown, figures = rows(score("-o", "draws=3")), score("-o", "draws=3", "--format", "json").json
     assert shown["reliability"] == f"{figures['reliability']:.2f}"
-    assert (shown["draws"], shown["forward passes"]) == ("3", "7")
+    assert (shown["draws"], shown["passes over the data"]) == ("3", "7")
     assert shown["seconds"] == f"{figures['seconds']:.1f}"
     assert shown["unclear"].startswith(f"{figures['unclear']:.0%} of the samples")
 
@@ -54,7 +54,7 @@ def test_other_figures_of_a_measurement_are_columns(score: Cli):
 
 def test_a_scorer_of_texts_makes_no_passes(score: Cli):
     assert rows(score("--scorer", "length")).keys() == {"seconds"}
-    assert rows(score("--scorer", "loss")).keys() == {"forward passes", "seconds"}
+    assert rows(score("--scorer", "loss")).keys() == {"passes over the data", "seconds"}
 
 
 @pytest.mark.parametrize(

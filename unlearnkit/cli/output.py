@@ -126,7 +126,8 @@ class TerminalProgress(Progress):
 
     def start(self, what: str, total: int, done: int = 0) -> None:
         self.finish()
-        if what != self._what or done < self._done:  # else it goes on after a break, at the rate that it had
+        new = what != self._what or done < self._done  # else it goes on after a break, at the rate that it had
+        if new:
             self._began = time.monotonic()
             self._spoke = self._spoke or self._began  # many short stretches are not silent together
             self._first = done
@@ -135,16 +136,25 @@ class TerminalProgress(Progress):
             self._bar = _bar()
             self._bar.start()
             self._task = self._bar.add_task(what, total=total, completed=done, note="")
+        elif new and self._due():  # what takes long may be its first piece
+            self.say(f"{what}: {done} of {total}")
 
     def advance(self, n: int = 1, note: str = "") -> None:
         self._done += n
         if self._bar is not None:
             self._bar.update(self._task, advance=n, note=note)
-        elif time.monotonic() - self._spoke > PLAIN_EVERY:
-            self._spoke = time.monotonic()
+        elif self._done < self._total and self._due():  # at its end the next one speaks: that is what is worked on
             each = (self._spoke - self._began) / max(self._done - self._first, 1)
             left = (self._total - self._done) * each
             self.say(f"{self._what}: {self._done} of {self._total}, about {left:.0f} s left{note and f', {note}'}")
+
+    def _due(self) -> bool:
+        """Whether it is time for a line, which is then said."""
+        now = time.monotonic()
+        if now - self._spoke <= PLAIN_EVERY:
+            return False
+        self._spoke = now
+        return True
 
     def finish(self) -> None:
         if self._bar is not None:

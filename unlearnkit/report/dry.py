@@ -61,13 +61,13 @@ def total_sheets(found: Total) -> Iterator[Sheet]:
 
 
 def _stages(stages: Sequence[Stage]) -> Sheet:
-    note = "from the store, and what is left; a pass is over a batch, and some are gone back through for a gradient"
-    heads = (number(name) for name in ("in store", "left", "passes", "back", "tokens", "time"))
-    sheet = Sheet("work", text("what"), *heads, note=note)
+    note = "units in the store, and left; some passes are gone back through for a gradient"
+    heads = (number(name) for name in ("in store", "left", "passes of\na batch", "back", "tokens", "time"))
+    sheet = Sheet("work", text("what"), fixed("unit"), *heads, note=note)
     for stage in stages:
         mark = BOUNDS[stage.bound]
         counts = (f"{mark}{n:,}" if n else "0" for n in (stage.forward, stage.backward, stage.tokens))
-        sheet.add(stage.name, f"{stage.have:,}/{stage.of:,}", f"{stage.left:,}", *counts, _time(stage))
+        sheet.add(stage.name, stage.unit, f"{stage.have:,}/{stage.of:,}", f"{stage.left:,}", *counts, _time(stage))
     return sheet
 
 

@@ -143,7 +143,7 @@ def _measurement(found: ScoreReport) -> Iterator[Sheet]:
     if found.pairs:
         sheet.add("draws", str(found.pairs))
     if found.forward_passes:
-        sheet.add("forward passes", str(found.forward_passes))
+        sheet.add("passes over the data", str(found.forward_passes))
     sheet.add("seconds", "not recorded" if found.seconds is None else f"{found.seconds:.1f}")
     if found.unclear is not None:
         sheet.add("unclear", f"{found.unclear:.0%} of the samples: below twice their standard error")
