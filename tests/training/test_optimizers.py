@@ -161,8 +161,10 @@ def test_a_retain_loss_that_explodes_ends_the_run_before_the_step(terms: tuple[f
         next(steps)
     before = {name: p.detach().clone() for name, p in mine.model.named_parameters()}
     state = {name: tensor.clone() for name, tensor in mine.state().items()}
-    with pytest.raises(Diverged, match=f"step {ends + 1} diverged: retain loss"):
+    with pytest.raises(Diverged, match=f"step {ends + 1} diverged: retain loss {terms[ends]:g}, more") as caught:
         next(steps)
+    assert f"more than 10 times the {terms[0]:g} that it began at" in caught.value.message
+    assert "--keep 'retain.nll<=3x'" in (caught.value.hint or "")
     assert all(torch.equal(p, before[name]) for name, p in mine.model.named_parameters())
     later = trainer(PLAN, Exploding(terms))
     later.load_state(state, ends)  # the first value is part of the state

@@ -282,19 +282,21 @@ class Trainer:
 
     def _check(self, found: StepGradients, norm: float, lr: float) -> None:
         """Whether the step may be applied."""
-        fault, terms = "", found.totals
+        fault, hint, terms = "", "a smaller --lr, or more weight on a retain term", found.totals
         if not all(math.isfinite(value) for value in (*terms.values(), norm)):
             fault = f"loss {terms['loss']:g}, gradient norm {norm:g}"
         elif "retain" in found.per_token:  # nats per token; what other terms count has no harmless height
             if self._first_retain is None:
                 self._first_retain = terms["retain"]
             if terms["retain"] > max(EXPLODED * self._first_retain, HARMLESS):
-                fault = f"retain loss {terms['retain']:.4g}, which began at {self._first_retain:.4g}"
+                began = f"{EXPLODED:g} times the {self._first_retain:.4g} that it began at"
+                fault = f"retain loss {terms['retain']:.4g}, more than {began} and than {HARMLESS:g} nat per token"
+                hint += "; --keep 'retain.nll<=3x' and a small --probe-every end with the last model that keeps it"
         if fault:
             self._optimizer.forget()
             raise Diverged(
                 f"step {self.done + 1} diverged: {fault}, lr {lr:g}; the step was not applied",
-                hint="a smaller --lr, or more weight on a retain term",
+                hint=hint,
             )
 
     # --------------------------------------------------------------------------------------------------- probes
