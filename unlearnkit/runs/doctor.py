@@ -46,6 +46,7 @@ def examine(place: Workplace) -> list[Check]:
         Check("Python", sys.version_info >= (3, 10), platform.python_version()),
         *_packages(),
         *_tried("device", _device),
+        *_tried("load", _load),
         *_tried("fused cross-entropy", lambda: _fused(place)),
         *_tried("memory", _memory),
         *_tried("disk here", lambda: f"{shutil.disk_usage(Path()).free / 2**30:.1f} GiB free"),
@@ -78,6 +79,12 @@ def _device() -> str:
         properties = torch.cuda.get_device_properties(0)
         return f"{torch.cuda.device_count()} × {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     return f"CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _load() -> str:
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = "; others keep them busy, so fewer threads may be faster: UNLEARNKIT_THREADS=1" if load > cores else ""
+    return f"{load:.1f} on {cores} cores{busy}"
 
 
 def _fused(place: Workplace) -> str:
