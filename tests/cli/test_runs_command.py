@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -146,7 +147,9 @@ def test_a_run_goes_by_prefix_and_last(cli: Cli, made: dict[str, Any]):
         assert cli("runs", "show", name, "--format", "json").json["run"] == run
     ambiguous = cli("runs", "show", run[:5], "--format", "json")
     assert (ambiguous.code, ambiguous.error["code"]) == (2, "run")
-    assert made["score"]["run"] in ambiguous.error["message"]
+    named = re.findall(r"(01\w+) \((\w+),", ambiguous.error["hint"])
+    assert [cli("runs", "show", name, "--format", "json").json["kind"] for name, _ in named] == [k for _, k in named]
+    assert len(named) == 2
     assert cli("runs", "show", "0000").code == 3
     assert cli("runs", "show", "01").code == 2
 
