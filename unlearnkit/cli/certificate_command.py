@@ -30,7 +30,8 @@ class ByRun(click.Group):
 
 @click.group("certificate", cls=ByRun)
 def command() -> None:
-    """Say what a run has unlearned, and what is not proven: `certificate RUN`, for whoever asked for erasure."""
+    """Say what a run was to unlearn, what was measured, and what is not proven: `certificate RUN`, for whoever asked
+    for erasure."""
 
 
 model_option = click.option(

@@ -33,7 +33,7 @@ COMMANDS = {
     "suites": "List or describe suites of evaluation: metrics, data, columns.",
     "attack": "Try to bring back what was forgotten, per sample.",
     "import": "Read per-sample evaluation logs of other programs.",
-    "certificate": "Say what a run has unlearned, and what is not proven.",
+    "certificate": "Say what was to be forgotten, what was measured, and what is not proven.",
     "report": "Show runs side by side, difficulty, and results by difficulty.",
     "export": "Write scores, results, texts or steps to a file.",
     "analyze": "Say what difficulty predicts, and how it bends a comparison.",
