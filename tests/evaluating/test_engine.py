@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from runs.conftest import *  # noqa: F403 - the workplace of use cases
 
 from unlearnkit import evaluating
-from unlearnkit.contracts import Need
+from unlearnkit.contracts import Need, Sample
 from unlearnkit.data.samples import DataSpec
+from unlearnkit.evaluating.engine import pieces
 from unlearnkit.runs.evaluate import EvalReport, evaluate
 from unlearnkit.runs.workplace import Workplace
 
@@ -100,6 +102,20 @@ def test_samples_are_shared_between_sets(
     whole = run("one.yaml")
     assert [n for n, _ in asked] == [4, 4] and (whole.computed, whole.from_store) == (4, 4)
     assert whole.metrics["forget.probability"].n == 8 and half.metrics["forget.probability"].n == 4
+
+
+@pytest.mark.parametrize("many", [0, 1, 3, 8, 11, 12, 40, 100])
+@pytest.mark.parametrize("size", [1, 8])
+def test_pieces_of_work_are_even_and_hold_each_sample_once(many: int, size: int):
+    rng = np.random.default_rng(many)
+    samples = [Sample(str(i), i, "q" * int(rng.integers(1, 40)), "a") for i in range(many)]
+    found = list(pieces(samples, size))
+    assert sorted(s.position for piece in found for s in piece) == list(range(many))
+    lengths = [len(s.prompt) for piece in found for s in piece]
+    assert lengths == sorted(lengths)
+    sizes = [len(piece) for piece in found]
+    assert max(sizes, default=0) - min(sizes, default=0) <= 1
+    assert all(n < 1.5 * size + 1 for n in sizes) and (many < size or all(n > size / 2 for n in sizes))
 
 
 def test_a_smaller_batch_goes_on_where_a_larger_one_ended(

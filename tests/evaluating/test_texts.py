@@ -14,7 +14,7 @@ from torch import nn
 from unlearnkit.contracts import TokenScores
 from unlearnkit.data.encode import Encoded
 from unlearnkit.evaluating.branches import rows
-from unlearnkit.evaluating.texts import Reader, beginning
+from unlearnkit.evaluating.texts import BEGINNINGS, Reader, beginning
 
 
 def asked(n: int = 5, answers: int = 3) -> list[list[Encoded]]:
@@ -47,6 +47,14 @@ def alike(n: int = 3) -> list[list[Encoded]]:
         answers += [[33, 34], stem]
         groups.append([Encoded((*prompt, *answer), len(prompt)) for answer in answers])
     return groups
+
+
+def templated(n: int = 5) -> list[list[Encoded]]:
+    """Questions that all begin with the same 12 tokens, as behind a system prompt, one of which is no longer than that
+    and one more."""
+    same = np.random.default_rng(2).integers(1, 64, 12).tolist()
+    groups = [[Encoded((*same, *text.ids), len(same) + text.labels_from) for text in group] for group in asked(n)]
+    return [*groups, [Encoded((*same, 3, answer), len(same) + 1) for answer in (4, 5)]]
 
 
 def naive(model: nn.Module, text: Encoded) -> dict[str, np.ndarray]:
@@ -84,10 +92,10 @@ def passes(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int,
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 @pytest.mark.parametrize("name", MODELS)
-def test_every_text_is_what_it_is_by_itself(name: str, batch_size: int):
+@pytest.mark.parametrize("groups", [[*asked(), *alike(), [Encoded((5, 6, 7), 0)], []], templated()], ids=["", "alike"])
+def test_every_text_is_what_it_is_by_itself(name: str, batch_size: int, groups: list[list[Encoded]]):
     """With rotary, learned and relative positions, windows, and states that are no keys and values."""
     model = MODELS[name]()
-    groups = [*asked(), *alike(), [Encoded((5, 6, 7), 0)], []]
     found = Reader(model, 0, batch_size=batch_size).read(groups, vocabulary=True)
     assert [len(group) for group in found] == [len(group) for group in groups]
     for group, texts in zip(found, groups, strict=True):
@@ -116,6 +124,22 @@ def test_a_beginning_is_run_once_where_the_model_keeps_keys_and_values(
         assert sum(places) <= shapes[1][0] * shapes[1][1]
     else:
         assert shapes == [(28, max(len(text) for group in groups for text in group))]
+
+
+@pytest.mark.parametrize("batch_size", [3, 4])
+def test_what_all_questions_begin_with_is_run_once(batch_size: int, monkeypatch: pytest.MonkeyPatch):
+    model, groups = MODELS["llama"](), templated(n=9)
+    reader = Reader(model, 0, batch_size)
+    reader.read(groups)
+    shapes = passes(model, monkeypatch)
+    reader.read(groups)
+    assert reader.begun is not None
+    heads = sorted(beginning(group) for group in groups)
+    assert heads[0] == 12, "the shortest is no more than what all begin with"
+    many = BEGINNINGS * batch_size
+    assert shapes[0] == (1, 11)
+    expected = [heads[i : i + many] for i in range(0, len(heads), many)]
+    assert shapes[1 : 1 + len(expected)] == [(len(some), some[-1] - 11) for some in expected]
 
 
 def test_what_texts_go_on_with_alike_is_read_once(monkeypatch: pytest.MonkeyPatch):

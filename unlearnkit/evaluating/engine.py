@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,8 @@ VERSION = 1
 """Changes when what metrics are told of the same sample would be something else."""
 
 PIECE = 4
-"""Batches in a piece of work. Rows are stored when it is done, and its prompts are answered together: a token costs
-less the more of them are found at a time."""
+"""Batches in a piece of work, about. Rows are stored when it is done, and its prompts are answered together: a token
+costs less the more of them are found at a time."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,14 @@ def _up_to(text: str, stop: Sequence[str]) -> str:
 
 
 def pieces(samples: Sequence[Sample], size: int) -> Iterator[list[Sample]]:
-    """Pieces of work: samples of similar length together, a function of the samples and the size alone."""
+    """Pieces of work of about `size`: samples of similar length together, a function of the samples and the size alone.
+    None is a small rest, which would cost nearly as much as a whole one: they are of one size but for 1, and that is
+    less than 1.5 `size`."""
     order = sorted(samples, key=lambda s: (len(s.prompt) + len(s.answer), s.position))
-    for i in range(0, len(order), size):
-        yield order[i : i + size]
+    many = max(1, round(len(order) / size))
+    ends = [i * len(order) // many for i in range(many + 1)]
+    for start, end in pairwise(ends):
+        yield order[start:end]
 
 
 def measure(

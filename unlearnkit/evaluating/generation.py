@@ -44,6 +44,8 @@ def continuations(
         begun: all but the last token of every text, if that was run already.
         known: continuations by their texts' indices that need not be found.
     """
+    from unlearnkit.evaluating.cache import with_room
+
     known = known or {}
     said = [list(known.get(i, ())) for i in range(len(texts))]
     rows = [i for i, text in enumerate(texts) if text and i not in known]  # plain text has no prompt to go on from
@@ -70,7 +72,7 @@ def continuations(
         if state is not None:
             more["past_key_values"] = state
         out = model(input_ids=fed, attention_mask=mask, use_cache=True, **more)
-        state = out.past_key_values
+        state = with_room(out.past_key_values)
         chosen = choose(out.logits[:, -1].float(), rows)
         going = []
         for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):

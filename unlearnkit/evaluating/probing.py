@@ -14,6 +14,7 @@ from unlearnkit.data.encode import Encoded, Template, encode, pad_id
 from unlearnkit.evaluating.generation import by_heart, caches, continuations, likeliest
 from unlearnkit.evaluating.texts import Begun, Reader
 from unlearnkit.losses import label_scores
+from unlearnkit.models.packed import packed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +62,18 @@ class Evaluator:
             before: samples that "prefixed" puts before each.
             choose: picks each next token of a generation.
         """
+        with packed(self.model):
+            return self._probe(samples, needs, template, max_new_tokens, before, choose)
+
+    def _probe(
+        self,
+        samples: Sequence[Sample],
+        needs: Collection[Need],
+        template: Template,
+        max_new_tokens: int,
+        before: Sequence[Sample],
+        choose: Choice,
+    ) -> Probe:
         answers = self.encoded(samples, template)
         told = self._told(samples, answers, needs, template)
         generation = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812
 
 from unlearnkit.contracts import LabelLogits, TokenScores
 from unlearnkit.data.collate import collate, plan, prompts
@@ -32,17 +33,16 @@ AGREES = 1e-3
 """Nats by which log-probabilities may differ from the plain pass: far above rounding, far below a wrong position."""
 TRIAL = 2
 """Samples that both ways are tried on, so that one is padded."""
-BEGINNINGS = 4
+BEGINNINGS = 2
 """Times as many beginnings as texts go through at once: they are short, and end before the head."""
 
 
 @dataclass(frozen=True)
 class Begun:
-    """Beginnings that were run: those of the groups `of`, ids and mask [B, P], padded on the left, and what the model
-    keeps of them."""
+    """Beginnings that were run: those of the groups `of`, where their tokens stand, [B, P], and what the model keeps of
+    them."""
 
     of: Sequence[int]
-    ids: Tensor
     mask: Tensor
     past: DynamicCache
 
@@ -50,7 +50,7 @@ class Begun:
 @dataclass
 class Reader:
     """Reads texts with one model, at most `batch_size` in a pass. `begun` are the beginnings that were run for the last
-    ones, where one pass did for all."""
+    ones."""
 
     model: PreTrainedModel
     pad: int
@@ -73,14 +73,10 @@ class Reader:
         scores = iter(self._plainly(flat, vocabulary))
         for i in alone:
             found[i] = [next(scores) for _ in groups[i]]
-        shared.sort(key=lambda i: (heads[i], i))
-        many = BEGINNINGS * self.batch_size
-        for start in range(0, len(shared), many):
-            begun = self._begin(groups, heads, shared[start : start + many])
-            found.update(zip(begun.of, self._behind(groups, heads, begun, vocabulary), strict=True))
-            self.begun = begun
-        if len(shared) > many:
-            self.begun = None
+        if shared:
+            shared.sort(key=lambda i: (heads[i], i))
+            self.begun = self._begin(groups, heads, shared)
+            found.update(zip(shared, self._behind(groups, heads, self.begun, vocabulary), strict=True))
         return [found[i] for i in range(len(groups))]
 
     @property
@@ -124,10 +120,27 @@ class Reader:
         return [found[row] for row in range(len(texts))]
 
     def _begin(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], of: Sequence[int]) -> Begun:
-        """Run the first `heads` tokens of some groups."""
-        begun = [Encoded(groups[i][0].ids[: heads[i]], heads[i]) for i in of]
-        ids, mask = prompts(begun, range(len(begun)), pad=self.pad, device=self._device)
-        return Begun(of, ids, mask, keys_and_values(self.model, ids, mask))
+        """Run the first `heads` tokens of some groups, the shortest first; what all begin with, as a template does,
+        once."""
+        begun = [groups[i][0].ids[: heads[i]] for i in of]
+        same = min(branches.in_common(begun), min(heads[i] for i in of) - 1) if len(begun) > 1 else 0
+        if same < WORTH:
+            same = 0
+        before = self._run([begun[0][:same]]) if same else None
+        rest, many = [ids[same:] for ids in begun], BEGINNINGS * self.batch_size
+        return Begun(of, *joined([self._run(rest[i : i + many], before) for i in range(0, len(rest), many)]))
+
+    def _run(
+        self, texts: Sequence[Sequence[int]], before: tuple[Tensor, DynamicCache] | None = None
+    ) -> tuple[Tensor, DynamicCache]:
+        """Where some texts' tokens stand behind those of a row that is before them all, and what the model keeps."""
+        whole = [Encoded(tuple(text), len(text)) for text in texts]
+        ids, mask = prompts(whole, range(len(whole)), pad=self.pad, device=self._device)
+        past = None
+        if before is not None:
+            past = picked(before[1], mask.new_zeros(len(mask)))
+            mask = torch.cat([before[0].expand(len(mask), -1), mask], 1)
+        return mask, keys_and_values(self.model, ids, mask, past)
 
     def _behind(
         self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], begun: Begun, vocabulary: bool
@@ -193,14 +206,19 @@ def beginning(group: Sequence[Encoded]) -> int:
     return max(0, min([common, *(max(text.labels_from, 1) - 1 for text in group)]))
 
 
-def keys_and_values(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> DynamicCache:
-    """What a model keeps of beginnings, [B, P] ids and mask, padded on the left."""
+def keys_and_values(
+    model: PreTrainedModel, ids: Tensor, mask: Tensor, past: DynamicCache | None = None
+) -> DynamicCache:
+    """What a model keeps of beginnings: of `past`, if there is one, and of ids [B, P] behind it, padded on the left.
+    `mask` is of both."""
     from transformers.cache_utils import DynamicCache, DynamicLayer
 
     takes = signature(type(model).forward).parameters
     more: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     if "position_ids" in takes:
-        more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)
+        more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
+    if past is not None:
+        more["past_key_values"] = past
     cache: Any = getattr(model(input_ids=ids, attention_mask=mask, use_cache=True, **more), "past_key_values", None)
     if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
         raise _NoCache
@@ -216,6 +234,20 @@ def picked(cache: DynamicCache, rows: Tensor) -> DynamicCache:
         assert layer.keys is not None and layer.values is not None
         own.update(layer.keys[rows], layer.values[rows], number)
     return own
+
+
+def joined(parts: Sequence[tuple[Tensor, DynamicCache]]) -> tuple[Tensor, DynamicCache]:
+    """Rows of several caches in one, padded on the left; with where their tokens stand."""
+    from transformers.cache_utils import DynamicCache
+
+    width, own = max(mask.shape[1] for mask, _ in parts), DynamicCache()
+
+    def stacked(of: Sequence[Tensor]) -> Tensor:
+        return torch.cat([F.pad(one, (0, 0, width - one.shape[-2], 0)) for one in of])
+
+    for number, layers in enumerate(zip(*(cache.layers for _, cache in parts), strict=True)):
+        own.update(stacked([layer.keys for layer in layers]), stacked([layer.values for layer in layers]), number)
+    return torch.cat([F.pad(mask, (width - mask.shape[1], 0)) for mask, _ in parts]), own
 
 
 def token_scores(logits: LabelLogits, vocabulary: bool) -> Iterator[TokenScores]:
