@@ -6,7 +6,6 @@ is a third of what a token costs where few stand in a batch, and a fifth where h
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -30,7 +29,7 @@ def packed(model: nn.Module) -> Iterator[None]:
     rounding, nothing else changes. Weights must not change meanwhile. What needs a gradient takes the layers as they
     are."""
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and _can_be(layer)]
-    if sum(layer.weight.nbytes for layer in layers) > SHARE * _memory():
+    if not fits(sum(layer.weight.nbytes for layer in layers)):
         layers = []
     try:
         for layer in layers:
@@ -39,6 +38,11 @@ def packed(model: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             vars(layer).pop("forward", None)
+
+
+def fits(size: int) -> bool:
+    """Whether there is memory for copies of so many bytes."""
+    return size <= SHARE * _memory()
 
 
 def _can_be(layer: nn.Linear) -> bool:
@@ -77,12 +81,11 @@ def _works(kind: torch.dtype) -> bool:
     return torch.allclose(found, nn.functional.linear(x, weight, bias), rtol=0.02, atol=0.02)
 
 
-def _memory() -> float:
-    """Bytes that this process may take at most; 0 where that is not said."""
-    try:
-        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0
+def _memory() -> int:
+    """Bytes that this process may take at most."""
+    import psutil
+
+    found: int = psutil.virtual_memory().total
     try:  # a container's own limit
         return min(found, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
     except (OSError, ValueError):

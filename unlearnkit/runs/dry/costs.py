@@ -40,12 +40,13 @@ KEPT = 3
 
 @dataclass(frozen=True)
 class Size:
-    """A model's size; `layers` are its decoder blocks."""
+    """A model's size; `layers` are its decoder blocks, each of which keeps `kept` numbers of a token that was read."""
 
     parameters: int
     width: int
     layers: int
     vocab: int
+    kept: int
 
 
 @cache
@@ -54,7 +55,12 @@ def size_of(source: ModelSource) -> Size:
     from unlearnkit.losses import decoder_blocks
     from unlearnkit.models import skeleton
 
-    return Size(source.parameters, source.width, len(decoder_blocks(skeleton(source))), source.vocab)
+    model = skeleton(source)
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", None) or 1
+    shared = getattr(config, "num_key_value_heads", None) or heads
+    kept = 2 * source.width * shared // heads
+    return Size(source.parameters, source.width, len(decoder_blocks(model)), source.vocab, kept)
 
 
 @dataclass(frozen=True)
@@ -155,12 +161,14 @@ computed, as what is read of one is no matter of the run; None where they are no
 # ------------------------------------------------------------------------------------------------------------- memory
 
 
-def reading_memory(size: Size, texts: Iterable[Sequence[Any]], batch_size: int, *, copies: int = 1) -> Memory:
-    """Of passes without a gradient over batches of the longest texts; `copies` of the weights are held."""
+def reading_memory(
+    size: Size, texts: Iterable[Sequence[Any]], batch_size: int, *, copies: int = 1, **more: int
+) -> Memory:
+    """Of passes without a gradient over batches of the longest texts; `copies` of the weights are held, and `more`."""
     tokens = _longest(texts) * batch_size
     activations = 4 * tokens * size.width * 16  # a block's own, let go when the next has run
     parts = {"weights": 4 * size.parameters * copies, "activations": activations, "logits": _logits(size, tokens, 2)}
-    return _beside(parts)
+    return _beside(parts | more)
 
 
 def training_memory(

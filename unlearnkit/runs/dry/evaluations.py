@@ -1,16 +1,19 @@
-"""How much of an evaluation is in the store, and how many texts and answers the rest takes."""
+"""How much of an evaluation is in the store, how many texts and answers the rest takes, and how much memory."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from unlearnkit.evaluating.engine import known_rows, known_texts, lacking
-from unlearnkit.runs.dry.plan import Stage
+from unlearnkit.evaluating.engine import PIECE, known_rows, known_texts, lacking, pieces
+from unlearnkit.models.packed import fits
+from unlearnkit.runs.dry.costs import reading_memory
+from unlearnkit.runs.dry.plan import Memory, Stage
 
 if TYPE_CHECKING:
     from unlearnkit.contracts import Need, Sample
     from unlearnkit.evaluating import Part
+    from unlearnkit.runs.dry.costs import Size
     from unlearnkit.runs.evaluate import EvalTask
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import Store
@@ -25,6 +28,28 @@ def eval_stage(place: Workplace, store: Store | None, task: EvalTask, weights: s
     for part in task.parts(place, weights):
         total = total.with_(_of_part(store, part, task))
     return total
+
+
+def eval_memory(place: Workplace, size: Size, task: EvalTask, *, copies: int = 1) -> Memory:
+    """Of an evaluation, which goes on with the prompts of a piece of work together, and on a processor reads with its
+    linear layers packed."""
+    import torch
+
+    tokens = max((_said_together(part, task) for part in task.parts(place, "")), default=0)
+    more = {"keys and values": 4 * size.layers * size.kept * tokens}
+    if not torch.cuda.is_available() and fits(4 * size.parameters):
+        more["packed weights"] = 4 * size.parameters
+    texts = task.inputs.encoded.values()
+    return reading_memory(size, texts, task.batch_size, copies=copies, **{what: of for what, of in more.items() if of})
+
+
+def _said_together(part: Part, task: EvalTask) -> int:
+    """Tokens of the prompts, with their answers, of a piece of work, at most."""
+    if not any("generation" in metric.needs for metric in part.metrics.values()):
+        return 0
+    longest = max((len(text.prompt) for text in task.inputs.encoded[part.split]), default=0)
+    rows = max((len(piece) for piece in pieces(part.samples, PIECE * task.batch_size)), default=0)
+    return rows * (longest + part.max_new_tokens)
 
 
 def _of_part(store: Store | None, part: Part, task: EvalTask) -> Stage:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnkit.errors import NotFound
 from unlearnkit.runs.adapters import check_fit
 from unlearnkit.runs.dry.costs import Paces, no_disk, reading_memory, size_of, training_disk, training_memory
-from unlearnkit.runs.dry.evaluations import eval_stage
+from unlearnkit.runs.dry.evaluations import eval_memory, eval_stage
 from unlearnkit.runs.dry.plan import Forecast, Option, Origin, Stage, Status
 from unlearnkit.runs.dry.scores import score_stage
 from unlearnkit.runs.dry.training import step_stage, unlearn_stages
@@ -67,7 +67,7 @@ def evaluating(place: Workplace, made: evaluate.Prepared, given: Collection[str]
     return Forecast(
         "eval", status, _id(run), _model(task.inputs), _data(task.inputs), _template(task.inputs),
         _options(place, asked, given), stages,
-        reading_memory(size, task.inputs.encoded.values(), task.batch_size), no_disk(place),
+        eval_memory(place, size, task), no_disk(place),
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def attacking(place: Workplace, made: attack.Prepared, given: Collection[str] = 
     return Forecast(
         "attack", status, _id(run), _model(task.inputs), _data(task.inputs), _template(task.inputs),
         _options(place, made.own.asked, given), stages,
-        reading_memory(size, task.inputs.encoded.values(), task.batch_size, copies=2), no_disk(place),
+        eval_memory(place, size, task, copies=2), no_disk(place),
     )  # fmt: skip
 
 
