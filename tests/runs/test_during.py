@@ -214,6 +214,35 @@ def test_the_starting_model_s_evaluation_is_anybody_s(
     assert other.evaluations[0] == report.run and other.evaluations[6] != report.run
 
 
+def test_the_written_model_is_asked_nothing_that_was_asked_before_it_was_written(
+    train: Train, alone: Alone, place: Workplace, forget: DataSpec, retain: DataSpec, monkeypatch: pytest.MonkeyPatch
+):
+    data = {"forget": forget, "retain": retain}
+
+    def unread(*_: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("unlearnkit.runs.evaluate.load_model", unread)
+        for asked in ({}, {"best": "retain.truth_ratio"}):
+            found = train(eval_every=1, max_new_tokens=FEW, **asked)
+            report = evaluate(place, model=found.model_dir, data=data, max_new_tokens=FEW)
+            assert (report.computed, report.run in found.evaluations.values()) == (0, False)
+            expected = alone.measured[found.step]
+            assert report.values == {n: v if v is None else pytest.approx(v, rel=1e-5) for n, v in expected.items()}
+    for run in place.store.runs(kind="eval"):
+        place.store.remove_run(run.id)
+    assert evaluate(place, model=found.model_dir, data=data, max_new_tokens=FEW).from_store == 0
+
+
+def test_weights_that_were_rounded_are_evaluated_as_they_are_read(
+    train: Train, place: Workplace, forget: DataSpec, retain: DataSpec
+):
+    found = train(eval_every=6, max_new_tokens=FEW, schedule=replace(PLAN, precision="bf16"))
+    report = evaluate(place, model=found.model_dir, data={"forget": forget, "retain": retain}, max_new_tokens=FEW)
+    assert report.computed > 0 and report.from_store == 0
+
+
 def test_the_best_is_what_measuring_every_model_finds(train: Train, alone: Alone, place: Workplace):
     """Three runs through the same weights, which are evaluated once."""
     for name, pick in (("retain.truth_ratio", max), ("forget.probability", min), ("retain.probability", max)):

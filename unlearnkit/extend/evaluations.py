@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from unlearnkit.data.samples import ids_apart
 from unlearnkit.data.sources import offline
-from unlearnkit.runs.evaluate import EvalReport, run_source, writer
+from unlearnkit.runs.evaluate import EvalReport, run_source
 from unlearnkit.runs.figures import figures_of, metrics_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model
+from unlearnkit.runs.weights import writer
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import new_id, records
 from unlearnkit.suites import Split, Suite, Use

@@ -25,12 +25,12 @@ from unlearnkit.runs.evaluate import (
     check_numbers,
     eval_task,
     run_source,
-    writer,
 )
 from unlearnkit.runs.figures import metrics_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, lasting, read_set, request
 from unlearnkit.runs.target import ModelTarget
+from unlearnkit.runs.weights import writer
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import BATCH_SIZE
 from unlearnkit.store import new_id, records

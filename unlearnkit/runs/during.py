@@ -15,8 +15,9 @@ from unlearnkit.errors import UnlearnkitError
 from unlearnkit.models import weights_fingerprint
 from unlearnkit.runs.adapters import measurable
 from unlearnkit.runs.conditions import NLLS, Goals, Verdict
-from unlearnkit.runs.evaluate import Weights, report_of, run_task, writer
+from unlearnkit.runs.evaluate import report_of, run_task
 from unlearnkit.runs.watching import Evaluation
+from unlearnkit.runs.weights import Weights, writer
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.store import records
 

@@ -29,14 +29,13 @@ from unlearnkit.runs.figures import (
 )
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
+from unlearnkit.runs.weights import Weights, evaluated_as, writer
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import BATCH_SIZE
 from unlearnkit.store import new_id, records
 from unlearnkit.suites import Suite, Use
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from unlearnkit.evaluating import Part
     from unlearnkit.models import ModelSource
     from unlearnkit.runs.definitions import Meaning
@@ -267,6 +266,7 @@ class EvalTask:
         """What is read of each split, under some weights."""
         from unlearnkit.evaluating import VERSION, Part
 
+        weights = evaluated_as(place, weights)
         for split, of in self.suite.splits.items():
             template, longest = self.inputs.template_of(split), self._longest(split)
             under = (VERSION, weights, place.environment(), template.fingerprint)
@@ -314,15 +314,6 @@ class EvalTask:
 def _code(place: Workplace, metric: Metric, use: Use) -> list[Any]:
     """What determines a metric's value of a probe."""
     return [*place.plugins.code("metric", use.plugin), options_of(metric), *metric.reads]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What is evaluated: weights by content, under a name, and how to get at them."""
-
-    fingerprint: str
-    label: str
-    load: Callable[[], PreTrainedModel]
 
 
 def checked_suite(
@@ -447,14 +438,6 @@ def run_source(place: Workplace, model: str) -> str:
         return f"run:{place.reading().run(model, MODEL_KINDS).id}"
     except NotFound:
         return model
-
-
-def writer(place: Workplace, source: ModelSource) -> str | None:
-    """The run that wrote a model, found by its content."""
-    for run in place.store.runs(state="complete"):
-        if run.kind in MODEL_KINDS and run.summary.get("model") == source.fingerprint:
-            return run.id
-    return None
 
 
 def reference_run(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
