@@ -266,7 +266,6 @@ class EvalTask:
         """What is read of each split, under some weights."""
         from unlearnkit.evaluating import VERSION, Part
 
-        weights = evaluated_as(place, weights)
         for split, of in self.suite.splits.items():
             template, longest = self.inputs.template_of(split), self._longest(split)
             under = (VERSION, weights, place.environment(), template.fingerprint)
@@ -583,7 +582,7 @@ def _measure(place: Workplace, run: records.Run, task: EvalTask, weights: Weight
         measure(
             place.store, run.id, part, evaluator, task.batch_size, place.progress, keep_text=place.settings.store_text
         )
-        for part in task.parts(place, weights.fingerprint)
+        for part in task.parts(place, evaluated_as(place, weights.fingerprint))
     )
 
 

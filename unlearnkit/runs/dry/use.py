@@ -17,6 +17,7 @@ from unlearnkit.runs.dry.training import step_stage, unlearn_stages
 from unlearnkit.runs.evaluate import identity_of
 from unlearnkit.runs.score import draft_of
 from unlearnkit.runs.training import standing
+from unlearnkit.runs.weights import evaluated_as
 from unlearnkit.settings import Settings
 from unlearnkit.training.finetune import FineTuning
 
@@ -59,7 +60,7 @@ def evaluating(place: Workplace, made: evaluate.Prepared, given: Collection[str]
     status, stages = _status(run), []
     for name, one in (("evaluation of the reference", made.reference), ("evaluation", made)):
         if one is not None and not (one is made and status == "complete"):
-            stage = eval_stage(place, store, one.task, one.source.fingerprint, name)
+            stage = eval_stage(place, store, one.task, evaluated_as(place, one.source.fingerprint), name)
             stages.append(paces.priced(stage, "eval", task.suite.name))
     asked = task.request(place, **made.asked)
     if made.reference is not None:
@@ -78,7 +79,7 @@ def attacking(place: Workplace, made: attack.Prepared, given: Collection[str] = 
     paces, status, stages = Paces(place, store, source, size), _status(run), []
     for name, one in (("the reference before", made.theirs), ("before the attack", made.own)):
         if one is not None and not (one is made.own and status == "complete"):
-            stage = eval_stage(place, store, one.task, one.inputs.model.fingerprint, name)
+            stage = eval_stage(place, store, one.task, evaluated_as(place, one.inputs.model.fingerprint), name)
             stages.append(paces.priced(stage, "eval", task.suite.name))
     if status != "complete":
         note = "each as much again, with what the attack does to the weights; how many, it shows when it makes them"
