@@ -51,7 +51,7 @@ def command(place: Workplace, screen: Output, files: tuple[str, ...], **argument
     _show(screen, found)
     for one in found:
         what = counted(one.report.computed + one.report.from_store, "sample")
-        broken = f", {counted(one.undefined, 'value')} not finite" if one.undefined else ""
+        broken = f", {counted(one.undefined, 'value')} undefined" if one.undefined else ""
         state = "read" if one.new else "were here already"
         screen.say(
             f"{', '.join(file.name for file in one.files)} ({one.form}): {what} {state}{broken} (run {one.report.run})"

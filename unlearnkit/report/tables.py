@@ -48,6 +48,7 @@ REASONS = {
     "other_definition": "by another definition in each",
     "no_common_samples": "no sample in common",
     "recorded": "another program's number, which is not measured here",
+    "unrecorded": "the other program's log has no number there",
 }
 """What the words that stand for a missing value mean."""
 

@@ -228,6 +228,10 @@ def broken(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     return log
 
 
+def one_side(rows: dict[str, Any]) -> dict[str, Any]:
+    return {"mia_loss": {"forget": {"value_by_index": rows}}}
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "nothing known": ({"a": 1}, "form"),
     "a list of numbers": ([1, 2], "form"),
@@ -248,6 +252,9 @@ BAD: dict[str, tuple[Any, str]] = {
     "rows are objects": ({"forget_Q_A_Prob": {"value_by_index": {"0": [1]}}}, "form"),
     "no loss": ({"forget_Q_A_Prob": {"value_by_index": {"0": {"prob": 1.0}}}}, "form"),
     "a row twice": ({"forget_Q_A_Prob": {"value_by_index": {"0": {"avg_loss": 1}, "00": {"avg_loss": 2}}}}, "form"),
+    "a score that is a text": (one_side({"0": {"score": "low"}}), "form"),
+    "a score twice": (one_side({"0": {"score": 1}, "00": {"score": 2}}), "form"),
+    "an area that is a text": ({**one_side({"0": {"score": 1}}), "mia_zlib": {"agg_value": "high"}}, "form"),
     "nothing of ours": ({"mystery": {"value_by_index": {"0": {"score": 1.0}}}}, "form"),
     "no rows": ({"forget_Q_A_Prob": {"value_by_index": {}}}, "form"),
     "a document twice": ([document(0, 1.0), document(0, 1.0)], "form"),

@@ -128,7 +128,7 @@ def test_what_is_not_finite_has_no_value(cli: Cli, log: Callable[[str], Any], tm
     assert {name: f["n"] for name, f in found.items()} == {
         "forget.probability": 3, "forget.rouge": 4, "forget.truth_ratio": 3, "forget.rouge1": 5,
     }  # fmt: skip
-    assert "5 values not finite" in answer.err
+    assert "5 values undefined" in answer.err
 
 
 def test_texts_are_kept_only_where_that_is_wanted(cli: Cli, log: Callable[[str], Any], tmp_path: Path):

@@ -37,12 +37,14 @@ class Log:
     """A log as a whole.
 
     `form` is the program whose it is, `suite` what it measured, by our name. `uses` are metrics that our suite does not
-    have, by the name of their values; `claims` what the log itself gives as figures ("split.metric")."""
+    have, by the name of their values, and `aggregates` what it lacks of numbers over samples; `claims` are what the log
+    itself gives as figures ("split.metric") and aggregates."""
 
     form: str
     suite: str
     splits: Mapping[str, Sequence[Row]]
     uses: Sequence[Use] = ()
+    aggregates: Sequence[Use] = ()
     claims: Mapping[str, Value] = field(default_factory=dict)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,8 +32,9 @@ KNOWN = (
 )
 EVERY = {"eval_log_aggregated", "eval_log", "TOFU_EVAL", "MUSE_EVAL"}
 """What files of any run are called: their folder says more."""
-CLAIM = 1e-3
-"""By how much, of the value itself, a figure of a log may differ from the mean of its rows before it is said."""
+CLAIM, ROUNDING = 1e-3, 1e-9
+"""By how much, of the value itself or about 0, a number of a log may differ from what its rows give before it is
+said."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ def _draft(
         ]
     if not results:
         raise UnlearnkitError(f"{path}: no row has a value", hint="nothing was imported", code="form")
-    suite = Suite(log.suite, splits, base.aggregates if base else (), about=f"imported from {log.form}")
+    aggregates = {use.name: use for use in (*(base.aggregates if base else ()), *log.aggregates)}
+    suite = Suite(log.suite, splits, tuple(aggregates.values()), about=f"imported from {log.form}")
     against = None if reference is None else reference_for(place, reference, sets)
     return _Draft(documents, log, suite, sets, results, texts, against, label)
 
@@ -234,10 +237,12 @@ def _report(place: Workplace, run: records.Run, draft: _Draft, new: bool) -> Eva
 
 
 def _contradicted(log: Log, report: EvalReport) -> Iterator[str]:
-    """Figures that a log gives and its rows do not."""
+    """Figures and aggregates that a log gives and its rows do not."""
     for name, claim in log.claims.items():
-        figure = report.metrics.get(name)
-        if figure is None or figure.value is None or not isinstance(claim, float):
+        aggregate = report.aggregates.get(name)
+        found = aggregate or report.metrics.get(name)
+        if found is None or found.value is None or not isinstance(claim, float):
             continue
-        if abs(figure.value - claim) > CLAIM * max(abs(figure.value), abs(claim)):
-            yield f"{name}: the log says {claim:.4g}, its {figure.n} rows {figure.value:.4g}, which is taken"
+        if not math.isclose(found.value, claim, rel_tol=CLAIM, abs_tol=ROUNDING):
+            against = f" against run {aggregate.reference}" if aggregate and aggregate.reference else ""
+            yield f"{name}: the log says {claim:.4g}, its {found.n} rows {found.value:.4g}{against}, which is taken"
