@@ -26,6 +26,8 @@ from unlearnkit.runs.figures import (
     figures_of,
     meaning_json,
     metrics_of,
+    offered,
+    suite_of,
 )
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
@@ -593,7 +595,11 @@ def combine(
     from unlearnkit.evaluating import columns
 
     mine = columns(place.store.results(run), metrics)
-    theirs: Columns | None = None if against is None else columns(place.store.results(against.id), metrics)
+    theirs: Columns | None = None
+    if against is not None:
+        # What it measured by another definition counts as not measured.
+        alike = {key: of for key, of in offered(place, suite_of(place, against)).items() if metrics.get(key) == of}
+        theirs = columns(place.store.results(against.id), alike)
     rows = []
     for use in chosen.aggregates:
         aggregate: Aggregate = place.plugins.build("aggregate", use.plugin, use.options)

@@ -181,6 +181,21 @@ def test_leakage_is_held_against_the_reference(place: Workplace, memorised: dict
     assert said.startswith("privacy_leakage: the log says") and reference in said
 
 
+@pytest.mark.parametrize(("metric", "alike"), [("{min_k: {k: 0.4, tail: 1}}", True), ("min_k", False)])
+def test_a_reference_by_another_definition_is_none(
+    metric: str, alike: bool, cli: Cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path, tmp_path: Path
+):
+    suite = tmp_path / "min.yaml"
+    suite.write_text(f"splits:\n  forget: {{metrics: [{metric}]}}\n  holdout: {{metrics: [{metric}]}}\n")
+    words = ("--forget", forget_file, "--holdout", retain_file)
+    reference = cli("eval", tiny_model_dir, "--suite", suite, *words, *JSON).json["run"]
+    log = log_of(bare(read(range(3, 11))), bare(read(range(3, 15), seed=1))) | {"privleak": {"agg_value": None}}
+    data = ("--data", f"forget={forget_file}", "--data", f"holdout={retain_file}")
+    found = cli("import", write(tmp_path / "TOFU_EVAL.json", log), *data, "--reference", reference, *JSON).json
+    leakage = found["aggregates"]["privacy_leakage"]
+    assert (leakage["reason"], leakage["value"] is None) == ((None, False) if alike else ("no_reference_scores", True))
+
+
 def test_what_is_missing_has_a_reason(place: Workplace, tmp_path: Path):
     log = {"mia_loss": attack([1.0, 2.0, 3.0, 4.0], [5.0, 6.0]), "mia_zlib": {"agg_value": 0.7}}
     rows = log["mia_loss"]["forget"]["value_by_index"]
