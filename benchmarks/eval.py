@@ -64,7 +64,7 @@ def compare(place: Workplace, args: argparse.Namespace, folder: Path) -> None:
     sets = {split: replace(found, samples=found.samples[: args.samples]) for split, found in sets.items()}
     chosen = checked_suite(place, args.suite, data, max_new_tokens=args.max_new_tokens)
     task = eval_task(
-        place, chosen, metrics_of(place, chosen), source, data, sets, reference=None,
+        place, chosen, metrics_of(place, chosen), source, data, sets,
         max_new_tokens=args.max_new_tokens, template="auto", system_prompt=None, batch_size=args.batch_size,
     )  # fmt: skip
     parts = list(task.parts(place, source.fingerprint))

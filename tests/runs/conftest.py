@@ -72,6 +72,18 @@ def model(tiny_model_dir: Path) -> str:
 
 
 @pytest.fixture
+def indifferent(model: str, tmp_path: Path) -> str:
+    """A model to whom every token is as likely as any other: its last norm multiplies by zero."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    llama = AutoModelForCausalLM.from_pretrained(model)
+    llama.model.norm.weight.data.zero_()
+    llama.save_pretrained(tmp_path / "indifferent")
+    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "indifferent")
+    return str(tmp_path / "indifferent")
+
+
+@pytest.fixture
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on no model can be loaded."""
 

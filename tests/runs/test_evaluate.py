@@ -29,18 +29,6 @@ def data(forget: DataSpec, retain: DataSpec) -> dict[str, DataSpec]:
     return {"forget": forget, "retain": retain}
 
 
-@pytest.fixture
-def indifferent(model: str, tmp_path: Path) -> str:
-    """A model to whom every token is as likely as any other: its last norm multiplies by zero."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    llama = AutoModelForCausalLM.from_pretrained(model)
-    llama.model.norm.weight.data.zero_()
-    llama.save_pretrained(tmp_path / "indifferent")
-    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "indifferent")
-    return str(tmp_path / "indifferent")
-
-
 def asked(place: Workplace, model: str, data: dict[str, DataSpec], **more: Any) -> EvalReport:
     return evaluate(place, model=model, data=data, max_new_tokens=4, **more)
 

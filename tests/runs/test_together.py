@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,29 @@ def test_evaluations_on_the_way_are_those_of_the_model_that_is_written(
         assert json.loads(alone.communicate(timeout=300)[0])["computed"] == 20
         with Store.open(tmp_path / f"{step}.db") as store:
             assert store.results(store.run("@last").id) == evaluated[step]
+
+
+@pytest.mark.slow
+def test_the_one_that_leads_evaluates_a_reference_before_all_train(
+    tmp_path: Path, tiny_model_dir: Path, forget_file: Path, retain_file: Path
+):
+    words = ["--forget", str(forget_file), "--retain", str(retain_file), "--batch-size", "4", "--max-steps", "2"]
+    words += ["--eval-every", "2", "--max-new-tokens", "2", "--reference", "other", "--format", "json"]
+    other = shutil.copytree(tiny_model_dir, tmp_path / "other")
+    config = (other / "config.json").read_text()
+    (other / "config.json").write_text(config.replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 1e-05'))
+    found = []
+    for _ in range(2):
+        run = start(tmp_path, "unlearn", "--model", str(tiny_model_dir), *words)
+        said, log = run.communicate(timeout=300)
+        assert run.returncode == 0, log
+        found.append(json.loads(said)["run"])
+        assert ("first other, which" in log) == (len(found) == 1)
+    with Store.open(tmp_path / "unlearnkit.db") as store:
+        (trained,) = store.runs(kind="unlearn")
+        held = store.run(trained.config["reference"])
+        assert [run.id for run in store.runs(model=held.model)] == [held.id]
+    assert found == [trained.id] * 2 and held.model != trained.model
 
 
 def test_a_way_to_share_is_refused_to_one_process(cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path):

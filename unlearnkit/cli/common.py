@@ -289,9 +289,9 @@ unlearning_options = options(
         help="NLL per token from which on a sample counts as forgotten.",
     ),
     click.option(
-        "--reference", metavar="RUN",
-        help="An evaluation of a model that never saw the forget set: each sample's threshold is taken from it, and "
-        "forget quality is held against it.",
+        "--reference", metavar="RUN|MODEL",
+        help="What never saw the forget set: an evaluation of it, or the model, which is evaluated first where it has "
+        "not been. Each sample's threshold is taken from it, and forget quality is held against it.",
     ),
     click.option("--allow-overlap", is_flag=True, help="Forget and retain may share samples."),
 )  # fmt: skip

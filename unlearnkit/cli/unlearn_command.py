@@ -116,27 +116,25 @@ def command(
     those alone that are not forgotten yet, and stops when all are.
     """
     options, sampler_options = key_values("-o", option), key_values("-s", sampler_option)
-    from unlearnkit.runs.unlearn import carry_out, prepared
+    from unlearnkit.runs.unlearn import prepared, unlearn
 
     forget, retain = arguments["forget"], arguments["retain"]
-    data, schedule = take_data(arguments), take_schedule(arguments)
-    made = prepared(
-        place,
-        **data,
-        algorithm=plugin,
-        options=options,
-        sampler_options=sampler_options,
-        wrapper_options=key_values("-w", wrapper_option),
-        adapter_options=key_values("-a", adapter_option),
-        schedule=schedule,
+    asked = {
+        **take_data(arguments),
+        "algorithm": plugin,
+        "options": options,
+        "sampler_options": sampler_options,
+        "wrapper_options": key_values("-w", wrapper_option),
+        "adapter_options": key_values("-a", adapter_option),
+        "schedule": take_schedule(arguments),
         **arguments,
-    )
+    }
     if place.dry:
         from unlearnkit.runs.dry import unlearning
 
-        show_plan(screen, unlearning(place, made, typed()))
+        show_plan(screen, unlearning(place, prepared(place, **asked), typed()))
         return
-    found = carry_out(place, made)
+    found = unlearn(place, **asked)
     show_training(place, screen, found)
     kept = [] if retain is None else ["--retain", retain]
     screen.next(follow_up("eval", found.run, "--forget", forget, *kept, reads=True))

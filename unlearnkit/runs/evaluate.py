@@ -130,11 +130,15 @@ def carry_out(place: Workplace, made: Prepared) -> EvalReport:
     """Find or begin the run, and before it that of the reference; measure what is missing, and report."""
     task = made.task
     if made.reference is not None:
-        place.progress.say(f"first {made.reference.asked['model']}, which the numbers are held against")
-        against = carry_out(place, made.reference).run
-        task = replace(task, against=place.reading().run(against))
+        task = replace(task, against=made_first(place, made.reference))
     asked = task.request(place, **made.asked)
     return run_task(place, task, made.weights, asked, parent=writer(place, made.source))
+
+
+def made_first(place: Workplace, reference: Prepared) -> records.Run:
+    """Make the evaluation that others are held against."""
+    place.progress.say(f"first {reference.asked['model']}, which the numbers are held against")
+    return place.store.run(carry_out(place, reference).run)
 
 
 def prepared(
@@ -162,8 +166,7 @@ def prepared(
         UnlearnkitError: bad input, before a model is loaded or anything is written.
     """
     chosen = checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens, batch_size=batch_size)
-    if reference is not None and is_run(reference):
-        _check_run(place, reference)  # a slip is seen before anything is read
+    reference = named_reference(place, reference)  # a slip is seen before anything is read
     metrics = metrics_of(place, chosen)
     sets = read_sets(place, chosen, data)
     model = run_source(place, model)
@@ -173,15 +176,29 @@ def prepared(
         template=template, system_prompt=system_prompt,
     )  # fmt: skip
     asked: dict[str, Any] = {"model": model, "data": data, "template": template, "system_prompt": system_prompt}
-    if reference is None:
-        return Prepared(task, source, asked)
-    if (run := known_reference(place, reference, task.inputs)) is not None:
-        return Prepared(replace(task, against=place.reading().run(run)), source, asked)
-    first = prepared(
-        place, model=reference, data=data, suite_name=suite_name, max_new_tokens=max_new_tokens, batch_size=batch_size,
-        template=template, system_prompt=system_prompt,
+    against, first = held_against(
+        place, reference, task.inputs, data=data, suite_name=suite_name, max_new_tokens=max_new_tokens,
+        batch_size=batch_size, template=template, system_prompt=system_prompt,
     )  # fmt: skip
-    return Prepared(task, source, asked, first)
+    return Prepared(replace(task, against=against), source, asked, first)
+
+
+def held_against(
+    place: Workplace, reference: str | None, inputs: Inputs, **asked: Any
+) -> tuple[records.Run | None, Prepared | None]:
+    """The evaluation to hold one of these inputs against; or, where the model that was named has none, the one that is
+    to be made first, as `prepared` is asked for the other.
+
+    Raises:
+        UnlearnkitError: what `prepared` does.
+    """
+    if reference is None:
+        return None, None
+    if (run := known_reference(place, reference, inputs)) is not None:
+        return run, None
+    first = prepared(place, model=reference, **asked)
+    made = place.find("eval", identity_of(place, first.task, first.weights))
+    return (made, None) if made is not None and made.state == "complete" else (None, first)
 
 
 def read_sets(place: Workplace, chosen: Suite, data: Mapping[str, DataSpec]) -> dict[str, SampleSet]:
@@ -202,9 +219,9 @@ def read_sets(place: Workplace, chosen: Suite, data: Mapping[str, DataSpec]) -> 
 def eval_task(
     place: Workplace, chosen: Suite, metrics: Metrics, source: ModelSource, data: Mapping[str, DataSpec],
     sets: Mapping[str, SampleSet], *, max_new_tokens: int | None, template: str, system_prompt: str | None,
-    reference: str | None = None, batch_size: int = BATCH_SIZE,
+    batch_size: int = BATCH_SIZE,
 ) -> EvalTask:  # fmt: skip
-    """An evaluation, with its sets encoded and checked; see `evaluate`. `reference` is a run."""
+    """An evaluation, held against none, with its sets encoded and checked; see `evaluate`."""
     inputs = prepare(
         place, source, data, sets, template=template, system_prompt=system_prompt,
         templates={split: of.template for split, of in chosen.splits.items() if of.template is not None},
@@ -215,7 +232,6 @@ def eval_task(
         suite=chosen,
         metrics=metrics,
         inputs=inputs,
-        against=None if reference is None else reference_run(place, reference, inputs),
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
@@ -229,7 +245,7 @@ class EvalTask:
     """With the splits that there are data for."""
     metrics: Metrics
     inputs: Inputs
-    against: records.Run | None
+    against: records.Run | None = None
     """The evaluation that numbers over samples are held against."""
     max_new_tokens: int | None = None
     """Longest generation, in place of the suite's."""
@@ -480,7 +496,7 @@ def _no_reference(run: records.Run, sets: Mapping[str, SampleSet], more: str) ->
     )
 
 
-def known_reference(place: Workplace, ref: str, inputs: Inputs) -> str | None:
+def known_reference(place: Workplace, ref: str, inputs: Inputs) -> records.Run | None:
     """The evaluation to hold against; None where a model was named that has none on these data.
 
     Raises:
@@ -491,21 +507,27 @@ def known_reference(place: Workplace, ref: str, inputs: Inputs) -> str | None:
         return None
     run = place.reading().run(ref.removeprefix("run:"))
     if run.kind == "eval":
-        return reference_run(place, run.id, inputs).id
-    found = _fitting(place, run, inputs)
-    return None if found is None else found.id
+        return reference_run(place, run.id, inputs)
+    return _fitting(place, run, inputs)
 
 
-def _check_run(place: Workplace, ref: str) -> None:
-    """See that there is the run that a reference names."""
+def named_reference(place: Workplace, ref: str | None) -> str | None:
+    """What a reference is called by, a run by its id: "@last" is another one soon.
+
+    Raises:
+        NotFound: code `run` or `store`, where it could only be a run, and there is none.
+    """
+    if ref is None or not is_run(ref):
+        return ref
     store = place.reading()
     try:
-        store.run(ref.removeprefix("run:"))
+        run = store.run(ref.removeprefix("run:"))
     except NotFound as error:
         if ref.startswith("run:"):
             raise
         message = f"--reference: {error.message}, and no such folder"
         raise NotFound(message, hint=f"{error.hint}, or a model's folder", code=error.code) from None
+    return run.id if run.kind == "eval" else f"run:{run.id}"
 
 
 def is_run(ref: str) -> bool:
@@ -522,7 +544,7 @@ def _fitting(place: Workplace, run: records.Run, inputs: Inputs) -> records.Run 
     """A complete evaluation that a run is, or that the model of a run has, of what is to be forgotten here."""
 
     def fits(e: records.Run) -> bool:
-        return _same_samples(place, e, inputs.sets) if is_imported(e) else _same_asked(e, inputs)
+        return _same_samples(place, e, inputs.sets) if is_imported(e) else same_asked(e, inputs)
 
     return _evaluation(place, run, inputs.sets, fits)
 
@@ -551,7 +573,7 @@ def _same_samples(place: Workplace, run: records.Run, sets: Mapping[str, SampleS
     )
 
 
-def _same_asked(run: records.Run, inputs: Inputs) -> bool:
+def same_asked(run: records.Run, inputs: Inputs) -> bool:
     """Whether a run asked the same of all that is to be forgotten, and of what both keep."""
     mine = asked_of(inputs)
     theirs = run.config.get("asked") or {"forget": run.config.get("forget")}

@@ -6,8 +6,7 @@ for again, and a wider one costs what is new in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from statistics import fmean, stdev
@@ -15,14 +14,13 @@ from typing import Any
 
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import Interrupted, UnlearnkitError
-from unlearnkit.progress import SILENT
 from unlearnkit.runs.axes import Axes, Choice
 from unlearnkit.runs.dry import Total, sweeping
-from unlearnkit.runs.evaluate import checked_suite, evaluate, of_suite
+from unlearnkit.runs.evaluate import checked_suite, evaluate, made_first, named_reference, of_suite
 from unlearnkit.runs.evaluate import prepared as evaluate_prepared
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.unlearn import prepared, unlearn
-from unlearnkit.runs.workplace import Workplace
+from unlearnkit.runs.workplace import Workplace, silent
 
 
 @dataclass(frozen=True)
@@ -137,6 +135,7 @@ def sweep(
     Args:
         schedule: what all runs share; its learning rate and seed are those of the combinations.
         suite_name, eval_data, max_new_tokens: of the evaluations, which also read `forget` and `retain`.
+        reference: what `unlearn` says; a model is evaluated once, as those that are written are.
         dry_run: whether to say only what the store has.
         asked: further arguments of `unlearn`.
 
@@ -147,31 +146,38 @@ def sweep(
     own = {"forget": forget} if retain is None else {"forget": forget, "retain": retain}
     data = {**of_suite(place, suite_name, own), **(eval_data or {})}
     checked_suite(place, suite_name, data, max_new_tokens=max_new_tokens)
-    reading: dict[str, Any] = {"reference": reference, "template": template, "system_prompt": system_prompt}
-    measured: dict[str, Any] = {"suite_name": suite_name, "max_new_tokens": max_new_tokens}
-    on_the_way = {} if eval_every is None else {"eval_every": eval_every, "eval_data": eval_data, **measured}
-    shared = {"model": model, "forget": forget, "retain": retain, **reading, **on_the_way, **asked}
+    reading: dict[str, Any] = {
+        "suite_name": suite_name, "reference": named_reference(place, reference), "template": template,
+        "system_prompt": system_prompt,
+    }  # fmt: skip
+    measured: dict[str, Any] = {"data": data, "max_new_tokens": max_new_tokens, **reading}
+    on_the_way: dict[str, Any] = {"eval_every": eval_every, "eval_data": eval_data, "max_new_tokens": max_new_tokens}
+    shared = {"model": model, "forget": forget, "retain": retain, **reading, **asked}
+    shared |= {} if eval_every is None else on_the_way
     jobs = [
         Job(choice, seed, dict(**shared, **_of(choice, seed, schedule or Schedule())))
         for choice, seed in product(axes.choices(), axes.seeds)
     ]
-    with _silent(place):
+    with silent(place):
         before = [_found(place, job) for job in jobs]
+        start = evaluate_prepared(place, model=model, **measured)
     lacking = [job for job, outcome in zip(jobs, before, strict=True) if outcome.state != "complete"]
     lost = sum(outcome.state == "diverged" for outcome in before)
     held, todo = len(jobs) - len(lacking), len(lacking) - lost
     told = f"{len(jobs)} runs: {held} in the store, {todo} to do"
     place.progress.say(f"{told}{f', {lost} diverged' if lost else ''}{_time(place, lacking, before)}")
     if dry_run:
-        with _silent(place):
+        with silent(place):
             left = [job for job, o in zip(jobs, before, strict=True) if o.state not in ("complete", "diverged")]
             runs = [prepared(place, **job.asked) for job in left]
-            plan = sweeping(place, runs, evaluate_prepared(place, model=model, data=data, **measured, **reading))
+            plan = sweeping(place, runs, start)
         return SweepReport(before, plan)
+    if start.reference is not None:
+        made_first(place, start.reference)
     outcomes: list[Outcome] = []
     for number, job in enumerate(jobs, 1):
         place.progress.say(f"run {number} of {len(jobs)}: {job.choice.label}, seed {job.seed}")
-        outcomes.append(_outcome(place, job, {"data": data, **measured, **reading}))
+        outcomes.append(_outcome(place, job, measured))
     return SweepReport(outcomes)
 
 
@@ -232,21 +238,11 @@ def _outcome(place: Workplace, job: Job, measured: Mapping[str, Any]) -> Outcome
     except Exception as error:  # of a plugin, or of a device: others may well do
         told = error.message if isinstance(error, UnlearnkitError) else f"{type(error).__name__}: {error}"
         place.progress.warn(f"{job.choice.label}, seed {job.seed}: {told}")
-        with _silent(place):
+        with silent(place):
             now = _found(place, job)
         return replace(now, state="not evaluated" if now.state == "complete" else now.state, reason=now.reason or told)
-    with _silent(place):
+    with silent(place):
         return replace(_found(place, job), evaluation=report.run, values=report.values)
-
-
-@contextmanager
-def _silent(place: Workplace) -> Iterator[None]:
-    """What each run has to say, it says when it comes."""
-    progress, place.progress = place.progress, SILENT
-    try:
-        yield
-    finally:
-        place.progress = progress
 
 
 def _averaged(group: Sequence[Outcome]) -> Averaged:

@@ -11,19 +11,20 @@ from unlearnkit import scoring, training
 from unlearnkit.contracts import Algorithm, Sampler, Wrapper
 from unlearnkit.data.samples import DataSpec, check_overlap
 from unlearnkit.errors import BadInput
-from unlearnkit.models import ModelSource, load_model
+from unlearnkit.models import ModelSource, load_model, try_out
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.adapters import Chosen, check_fit, choose
 from unlearnkit.runs.card import unlearning_card
+from unlearnkit.runs.evaluate import made_first, named_reference
 from unlearnkit.runs.following import call_in, check_shared
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
 from unlearnkit.runs.nlls import first_and_last
 from unlearnkit.runs.others import chosen, fingerprints, generated, other_answers, series
-from unlearnkit.runs.thresholds import FORGOTTEN, evaluation, thresholds
-from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report
+from unlearnkit.runs.thresholds import FORGOTTEN, source_of, thresholds
+from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report, standing
 from unlearnkit.runs.watching import Watching
-from unlearnkit.runs.workplace import Workplace
+from unlearnkit.runs.workplace import Workplace, silent
 from unlearnkit.store import new_id, records
 from unlearnkit.training.probes import Probes
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+    from unlearnkit.runs import evaluate
     from unlearnkit.runs.conditions import Goals
     from unlearnkit.runs.inputs import Inputs
     from unlearnkit.runs.watching import Evaluation
@@ -42,7 +44,10 @@ STILL = 0.01
 
 @dataclass(frozen=True)
 class Prepared:
-    """An unlearning run, checked and not begun: its record as it would be, and what it works with."""
+    """An unlearning run, checked and not begun: its record as it would be, and what it works with.
+
+    Where `reference` is to be evaluated first, no such run can be in the store, as what makes it the same is not known:
+    it is to be prepared again by the evaluation."""
 
     draft: records.Run
     inputs: Inputs
@@ -59,6 +64,7 @@ class Prepared:
     forgotten: np.ndarray
     goals: Goals
     curve: Evaluation | None
+    reference: evaluate.Prepared | None
     anew: bool
     force: bool
 
@@ -69,7 +75,13 @@ def unlearn(place: Workplace, **asked: Any) -> TrainingReport:
     Raises:
         UnlearnkitError: what `prepared` does; `diverged`; `plugin-error`.
     """
-    return carry_out(place, prepared(place, **asked))
+    made = prepared(place, **asked)
+    if made.reference is not None:
+        try_out(standing(place, made.draft, anew=made.anew, force=made.force).folder)  # before what takes long
+        asked["reference"] = made_first(place, made.reference).id
+        with silent(place):
+            made = prepared(place, **asked)
+    return _carry_out(place, made)
 
 
 def prepared(
@@ -113,8 +125,10 @@ def prepared(
             draw for every step; those look once an epoch where nothing is said. What a step's own samples have is
             always recorded.
         threshold: mean NLL (nats per label token) from which on a sample counts as forgotten.
-        reference: the evaluation of a model that never saw the forget set, whose NLL of a sample is its threshold,
-            and that evaluations on the way are held against.
+        reference: a model that never saw the forget set, as `model` names one, or an evaluation of it: its NLL of a
+            sample is the sample's threshold, and evaluations on the way are held against it. A model without an
+            evaluation is evaluated first, by the suite, as a run of its own: of what evaluations on the way read, or of
+            the forget set where there are none.
         until, keep: conditions such as "forget.nll>=3" and "retain.nll<=1.2x" (times the value before the first step),
             looked at with the NLL of every forget sample. Any `until` that holds ends training, as does any `keep` that
             does not; the model is then the last that kept all.
@@ -128,8 +142,7 @@ def prepared(
     """
     schedule = schedule or Schedule()
     _check(probe_every, threshold)
-    if reference is not None:
-        place.reading().run(reference)  # a slip is seen before anything is read
+    reference = named_reference(place, reference)  # a slip is seen before anything is read
     watching = Watching(tuple(until), tuple(keep), best, eval_every, suite_name, eval_data or {}, max_new_tokens)
     evaluated = watching.data(place, forget, retain)
     goals = watching.goals(place, evaluated, retain=retain is not None, reference=reference)
@@ -159,8 +172,11 @@ def prepared(
     curve = watching.evaluation(
         place, model, source, evaluated, reference=reference, template=template, system_prompt=system_prompt
     )
-    reference = reference and evaluation(place.reading(), reference).id  # a run's newest evaluation may change
-    forgotten = thresholds(place.reading() if reference else None, ids, value=threshold, reference=reference)
+    against, first = source_of(
+        place, reference, curve, forget, ids, suite_name=suite_name, template=template, system_prompt=system_prompt
+    )
+    reference = reference if against is None else against.id
+    forgotten = thresholds(None if against is None else place.reading(), ids, value=threshold, reference=reference)
     now = place.environment()
     made_for = around and around.optimizer  # the wrapper's, whose updates have a size of their own
     rate = method.rate * addition.rate * (1.0 if made_for else schedule.factor)
@@ -228,16 +244,12 @@ def prepared(
     return Prepared(
         draft=draft, inputs=inputs, read=read, others=others, method=method, sampler=order, wrapper=around,
         addition=addition, schedule=schedule, plan=plan, probe_every=probe_every, forgotten=forgotten, goals=goals,
-        curve=curve, anew=out is not None, force=force,
+        curve=curve, reference=first, anew=out is not None, force=force,
     )  # fmt: skip
 
 
-def carry_out(place: Workplace, made: Prepared) -> TrainingReport:
-    """Find or begin the run, train from where it stands, and write the model.
-
-    Raises:
-        UnlearnkitError: what is wrong with the folder, `not-resumable`, `diverged`, `plugin-error`.
-    """
+def _carry_out(place: Workplace, made: Prepared) -> TrainingReport:
+    """Find or begin the run, train from where it stands, and write the model."""
     inputs, plan, method, config = made.inputs, made.plan, made.method, made.draft.config
     run, folder, complete = begin(place, made.draft, inputs, anew=made.anew, force=made.force)
     if complete:

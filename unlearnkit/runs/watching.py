@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import Aggregate, Direction
 from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import BadInput
 from unlearnkit.models import ModelSource
 from unlearnkit.runs.conditions import NLLS, Best, Goals, check_name, parse
-from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, of_suite, read_sets
+from unlearnkit.runs.evaluate import EvalTask, checked_suite, eval_task, held_against, of_suite, read_sets
 from unlearnkit.runs.figures import metrics_of
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.suites import Suite, Use
+
+if TYPE_CHECKING:
+    from unlearnkit.runs.evaluate import Prepared
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What is evaluated every so many optimiser steps, and at the start and the end; `asked` is the request by which
-    the starting model's is made again."""
+    the starting model's is made again, and `reference` the evaluation to be made before any, to hold them against."""
 
     every: int
     task: EvalTask
     asked: Mapping[str, Any]
+    reference: Prepared | None = None
 
     def determines(self, place: Workplace) -> dict[str, Any]:
         """What the evaluations depend on besides the weights."""
@@ -81,7 +85,7 @@ class Watching:
                 raise BadInput(f"{flag} {name} needs a retain set", hint="--retain DATA", code="condition")
             check_name(flag, name, better, evaluated, evaluating=bool(chosen.splits))
             if name in aggregates and reference is None and _aggregate(place, aggregates[name]).needs_reference:
-                raise BadInput(f"{flag} {name} needs a reference", hint="--reference RUN", code="condition")
+                raise BadInput(f"{flag} {name} needs a reference", hint="--reference RUN|MODEL", code="condition")
         if self.best is None:
             return Goals(until, keep)
         if better[self.best] == "none":
@@ -102,13 +106,18 @@ class Watching:
         chosen = checked_suite(place, self.suite_name, data, max_new_tokens=self.max_new_tokens)
         sets = read_sets(place, chosen, data)
         task = eval_task(
-            place, chosen, metrics_of(place, chosen), source, data, sets, reference=reference,
-            max_new_tokens=self.max_new_tokens, template=template, system_prompt=system_prompt,
+            place, chosen, metrics_of(place, chosen), source, data, sets, max_new_tokens=self.max_new_tokens,
+            template=template, system_prompt=system_prompt,
         )  # fmt: skip
+        against, first = held_against(
+            place, reference, task.inputs, data=data, suite_name=self.suite_name, max_new_tokens=self.max_new_tokens,
+            template=template, system_prompt=system_prompt,
+        )  # fmt: skip
+        task = replace(task, against=against)
         samples = sum(len(of.samples) for of in task.inputs.sets.values())
         place.progress.say(f"evaluated by {chosen.name} every {self.eval_every} steps, on {samples} samples")
         asked = task.request(place, model=model, data=data, template=template, system_prompt=system_prompt)
-        return Evaluation(self.eval_every, task, asked)
+        return Evaluation(self.eval_every, task, asked, first)
 
     def request(self) -> dict[str, Any]:
         """What was asked for and is not the default, as arguments of `unlearn`."""

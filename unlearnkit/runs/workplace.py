@@ -196,3 +196,13 @@ class Workplace:
         else:
             text = f"{type(error).__name__}: {error}"
             self.store.finish(run.id, "failed", error_code="internal", error=text)
+
+
+@contextmanager
+def silent(place: Workplace) -> Iterator[None]:
+    """What is done in here says nothing: it has said it before, or will when it is done again."""
+    progress, place.progress = place.progress, SILENT
+    try:
+        yield
+    finally:
+        place.progress = progress

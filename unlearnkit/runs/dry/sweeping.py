@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.runs.dry.costs import Paces, size_of
 from unlearnkit.runs.dry.evaluations import eval_stage
 from unlearnkit.runs.dry.plan import Disk, Memory, Stage, whole_time
-from unlearnkit.runs.dry.use import store_of, unlearning
+from unlearnkit.runs.dry.use import REFERENCE, store_of, unlearning
 
 if TYPE_CHECKING:
     from unlearnkit.runs import evaluate, unlearn
@@ -41,11 +41,13 @@ def sweeping(place: Workplace, runs: Sequence[unlearn.Prepared], measured: evalu
     """The plan of the runs of a sweep that are left, and of the evaluations of what they write; None where none is.
 
     Args:
-        measured: the evaluation of the model that all begin with, as those of their models are.
+        measured: the evaluation of the model that all begin with, as those of their models are; its reference is
+            evaluated before any run.
     """
     if not runs:
         return None
     paces = Paces(place, store_of(place), measured.source, size_of(measured.source))
+    runs = [replace(made, reference=measured.reference) for made in runs]
     plans = [unlearning(place, made, paces=paces) for made in runs]
     stages: dict[str, Stage] = {}
     shared: set[tuple[str, str]] = set()
@@ -71,6 +73,8 @@ def _decided_by(stage: Stage, made: unlearn.Prepared) -> str:
     """What decides a stage's result besides model and data, where runs share it; "" where each run has its own."""
     if stage.name.startswith("anchors"):
         return f"precision {made.plan.precision}"
+    if stage.name == REFERENCE:
+        return stage.name
     if made.sampler.needs is not None and stage.name == f"{made.sampler.needs.scorer} scores":
         return repr(made.sampler.needs)
     if stage.name.startswith("other answers"):

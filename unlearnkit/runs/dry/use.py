@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SHOWN_APART = ("model", "data", "sets", "forget", "retain", "eval_data", "settings", "out")
 """Arguments that a plan does not list among the options."""
+REFERENCE = "evaluation of the reference"
+"""The stage of it."""
 
 
 def scoring(place: Workplace, made: score.Prepared, given: Collection[str] = ()) -> Forecast:
@@ -58,10 +60,9 @@ def evaluating(place: Workplace, made: evaluate.Prepared, given: Collection[str]
     size = size_of(made.source)
     paces = Paces(place, store, made.source, size)
     status, stages = _status(run), []
-    for name, one in (("evaluation of the reference", made.reference), ("evaluation", made)):
+    for name, one in ((REFERENCE, made.reference), ("evaluation", made)):
         if one is not None and not (one is made and status == "complete"):
-            stage = eval_stage(place, store, one.task, evaluated_as(place, one.source.fingerprint), name)
-            stages.append(paces.priced(stage, "eval", task.suite.name))
+            stages.append(_of_model(place, paces, one, name))
     asked = task.request(place, **made.asked)
     if made.reference is not None:
         asked["reference"] = made.reference.asked["model"]
@@ -70,6 +71,11 @@ def evaluating(place: Workplace, made: evaluate.Prepared, given: Collection[str]
         _options(place, asked, given), stages,
         eval_memory(place, size, task), no_disk(place),
     )  # fmt: skip
+
+
+def _of_model(place: Workplace, paces: Paces, made: evaluate.Prepared, name: str) -> Stage:
+    stage = eval_stage(place, paces.store, made.task, evaluated_as(place, made.source.fingerprint), name)
+    return paces.priced(stage, "eval", made.task.suite.name)
 
 
 def attacking(place: Workplace, made: attack.Prepared, given: Collection[str] = ()) -> Forecast:
@@ -101,7 +107,8 @@ def unlearning(
     """
     now, source, read = _stands(place, made), made.inputs.model, made.read.encoded
     paces = paces or Paces(place, now.store, source, size_of(source))
-    stages = [
+    stages = [] if made.reference is None else [_of_model(place, paces, made.reference, REFERENCE)]
+    stages += [
         paces.priced(stage, *_recorded_as(stage, made))
         for stage in unlearn_stages(place, now.store, made, _id(now.run), now.done)
     ]
