@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
-from unlearnkit.models import load_model, resolve, weights_fingerprint
+from unlearnkit.models import live_fingerprint, load_model, load_tokenizer, resolve, save_model, weights_fingerprint
 
 WEIGHTS = "model.safetensors"
 
@@ -92,9 +93,36 @@ def test_live_weights_are_hashed_by_content(made: Callable[..., Path]) -> None:
     assert weights_fingerprint(model) == before
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_model_in_memory_is_known_by_what_its_folder_will_be(
+    made: Callable[..., Path], tmp_path: Path, tied: bool
+) -> None:
+    source = resolve(str(made(tie_word_embeddings=tied)))
+    model, tokenizer = load_model(source), load_tokenizer(source)
+    with torch.no_grad():
+        model.model.layers[0].mlp.up_proj.weight += 1e-3
+    before = live_fingerprint(model, tokenizer)
+    assert before == save_model(model, tokenizer, tmp_path / "out", card="") != source.fingerprint
+    seen = {before}
+    tokenizer.chat_template = "{{ messages }}"
+    seen.add(changed := live_fingerprint(model, tokenizer))
+    assert changed == save_model(model, tokenizer, tmp_path / "other", card="")
+    model.config.rms_norm_eps = 1e-3
+    seen.add(live_fingerprint(model, tokenizer))
+    with torch.no_grad():
+        model.model.layers[0].mlp.up_proj.weight[0, 0] += 1e-6
+    seen.add(live_fingerprint(model, tokenizer))
+    assert len(seen) == 4
+
+
+def test_a_rounded_model_in_memory_is_not_what_is_read_of_its_folder(made: Callable[..., Path], tmp_path: Path) -> None:
+    source = resolve(str(made()))
+    model, tokenizer = load_model(source, dtype="bfloat16"), load_tokenizer(source)
+    assert live_fingerprint(model, tokenizer) != save_model(model, tokenizer, tmp_path / "out", card="")
+
+
 def test_live_weights_against_the_definition() -> None:
     """A small module, hashed here line by line: a tied weight once, saved buffers, bfloat16, a scalar."""
-    import torch
     from torch import nn
 
     class Small(nn.Module):

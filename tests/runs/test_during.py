@@ -230,9 +230,10 @@ def test_the_written_model_is_asked_nothing_that_was_asked_before_it_was_written
             assert (report.computed, report.run in found.evaluations.values()) == (0, False)
             expected = alone.measured[found.step]
             assert report.values == {n: v if v is None else pytest.approx(v, rel=1e-5) for n, v in expected.items()}
-    for run in place.store.runs(kind="eval"):
-        place.store.remove_run(run.id)
-    assert evaluate(place, model=found.model_dir, data=data, max_new_tokens=FEW).from_store == 0
+        for run in found.evaluations.values():
+            place.store.remove_run(run)
+        again = evaluate(place, model=found.model_dir, data={"forget": forget}, max_new_tokens=FEW)
+        assert again.run != report.run and again.computed == 0, "what it was told is its own"
 
 
 def test_weights_that_were_rounded_are_evaluated_as_they_are_read(

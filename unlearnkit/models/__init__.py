@@ -6,7 +6,7 @@ loaded (`load`), and what is written appears whole or not at all (`save`). A mod
 (`fingerprint`), never by its path.
 """
 
-from unlearnkit.models.fingerprint import weights_fingerprint
+from unlearnkit.models.fingerprint import live_fingerprint, weights_fingerprint
 from unlearnkit.models.load import load_model, load_tokenizer, skeleton
 from unlearnkit.models.save import check_out, save_folder, save_model, try_out, write_beside
 from unlearnkit.models.source import ModelSource, resolve
@@ -14,6 +14,7 @@ from unlearnkit.models.source import ModelSource, resolve
 __all__ = [
     "ModelSource",
     "check_out",
+    "live_fingerprint",
     "load_model",
     "load_tokenizer",
     "resolve",

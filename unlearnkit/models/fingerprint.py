@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.models.jsonfile import read_object
@@ -17,8 +18,11 @@ from unlearnkit.models.weights import StoredTensor
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _CHUNK = 1 << 20
+STORED = {"F64": "torch.float64", "F32": "torch.float32", "F16": "torch.float16", "BF16": "torch.bfloat16"}
+"""What safetensors calls the kinds of numbers that weights are."""
 _TOKENIZER_FILES = (
     "added_tokens.json",
     "additional_chat_templates/*.jinja",
@@ -50,13 +54,26 @@ def folder_fingerprint(folder: Path, config: dict[str, Any], tensors: Iterable[S
     total = hashlib.sha256()
     for tensor in sorted(tensors):
         _add(total, tensor.name, tensor.dtype, list(tensor.shape), _hash(_stored_bytes(tensor)))
-    _add(total, "config", _lasting(config))
-    for path in tokenizer_files(folder):
-        name = path.relative_to(folder).as_posix()
-        if name == "tokenizer_config.json":
-            _add(total, name, _lasting(read_object(path, "tokenizer")))
-        else:
-            _add(total, name, _hash(_chunks(path)))
+    _add_rest(total, config, folder)
+    return total.hexdigest()
+
+
+def live_fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What the folder of a model in memory would be known by if `save_model` wrote it now, where it would be read again
+    as it is, in float32. Of one that is rounded, or whose tensors are stored under other names, a fingerprint that no
+    folder has, of as much."""
+    total, rounded = hashlib.sha256(), False
+    for name, tensor in sorted(_saved(model).items()):
+        rounded |= tensor.is_floating_point() and tensor.element_size() < 4
+        kind = next((stored for stored, of in STORED.items() if of == str(tensor.dtype)), str(tensor.dtype))
+        _add(total, name, kind, list(tensor.shape), _hash([_live_bytes(tensor)]))
+    config = json.loads(model.config.to_json_string())
+    config.pop("quantization_config", None)  # of the file that it was read from
+    with TemporaryDirectory(prefix="unlearnkit-") as folder:
+        tokenizer.save_pretrained(folder)
+        _add_rest(total, config, Path(folder))
+    if rounded:
+        _add(total, "as it is in memory")
     return total.hexdigest()
 
 
@@ -66,12 +83,15 @@ def weights_fingerprint(model: nn.Module) -> str:
     One tensor at a time; none is copied that is contiguous and on the CPU. Not comparable with a folder's
     fingerprint, which also covers configuration and tokenizer.
     """
-    saved = model.state_dict().keys()
-    tensors = dict(model.named_parameters()) | {name: t for name, t in model.named_buffers() if name in saved}
     total = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
+    for name, tensor in sorted(_saved(model).items()):
         _add(total, name, str(tensor.dtype), list(tensor.shape), _hash([_live_bytes(tensor)]))
     return total.hexdigest()
+
+
+def _saved(model: nn.Module) -> dict[str, Tensor]:
+    kept = model.state_dict().keys()
+    return dict(model.named_parameters()) | {name: t for name, t in model.named_buffers() if name in kept}
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
@@ -82,6 +102,17 @@ def tokenizer_files(folder: Path) -> list[Path]:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     return _hash(_chunks(path))
+
+
+def _add_rest(total: hashlib._Hash, config: dict[str, Any], folder: Path) -> None:
+    """Add the configuration, and the tokenizer's files in a folder."""
+    _add(total, "config", _lasting(config))
+    for path in tokenizer_files(folder):
+        name = path.relative_to(folder).as_posix()
+        if name == "tokenizer_config.json":
+            _add(total, name, _lasting(read_object(path, "tokenizer")))
+        else:
+            _add(total, name, _hash(_chunks(path)))
 
 
 def _add(total: hashlib._Hash, *parts: object) -> None:

@@ -30,7 +30,7 @@ from unlearnkit.runs.figures import metrics_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, lasting, read_set, request
 from unlearnkit.runs.target import ModelTarget
-from unlearnkit.runs.weights import evaluated_as, writer
+from unlearnkit.runs.weights import writer
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import BATCH_SIZE
 from unlearnkit.store import new_id, records
@@ -297,7 +297,7 @@ def _measure(place: Workplace, run: records.Run, work: Assault) -> tuple[list[st
             place.store, run.id, part, evaluator, task.batch_size, place.progress, keep_text=place.settings.store_text
         )
 
-    (before,) = task.parts(place, evaluated_as(place, inputs.model.fingerprint))
+    (before,) = task.parts(place, inputs.model.fingerprint)
     seen: list[str] = []
     names: list[str] = []
     computed = measured(before)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unlearnkit.errors import UnlearnkitError
-from unlearnkit.models import weights_fingerprint
+from unlearnkit.models import live_fingerprint
 from unlearnkit.runs.adapters import measurable
 from unlearnkit.runs.conditions import NLLS, Goals, Verdict
 from unlearnkit.runs.evaluate import report_of, run_task
@@ -128,7 +128,8 @@ class Watch:
                 weights, parent = Weights(source.fingerprint, source.label, lambda: model), writer(place, source)
             else:
                 label = f"{self.run.method} after {trainer.done} steps"
-                weights, parent, asked = Weights(weights_fingerprint(model), label, lambda: model), self.run.id, {}
+                known = live_fingerprint(model, evaluation.task.inputs.tokenizer)
+                weights, parent, asked = Weights(known, label, lambda: model, unwritten=True), self.run.id, {}
             found = run_task(place, evaluation.task, weights, asked, parent=parent, step=trainer.done)
         self.evaluations[trainer.done] = found.run
         return found.values

@@ -31,7 +31,7 @@ from unlearnkit.runs.figures import (
 )
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
-from unlearnkit.runs.weights import Weights, evaluated_as, writer
+from unlearnkit.runs.weights import Weights, writer
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import BATCH_SIZE
 from unlearnkit.store import new_id, records
@@ -418,6 +418,7 @@ def run_task(
 def identity_of(place: Workplace, task: EvalTask, weights: Weights) -> str:
     """What makes two evaluations the same run."""
     determines = {**task.determines(place), "model": weights.fingerprint, "environment": place.environment()}
+    determines |= {"unwritten": True} if weights.unwritten else {}
     return digest("eval", task.suite.name, determines)
 
 
@@ -606,7 +607,7 @@ def _measure(place: Workplace, run: records.Run, task: EvalTask, weights: Weight
         measure(
             place.store, run.id, part, evaluator, task.batch_size, place.progress, keep_text=place.settings.store_text
         )
-        for part in task.parts(place, evaluated_as(place, weights.fingerprint))
+        for part in task.parts(place, weights.fingerprint)
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from unlearnkit.checks import checked_order
 from unlearnkit.contracts import Adapter, Pool, Sampler, Scorer, ScoreRequest
 from unlearnkit.data.samples import DataSpec
-from unlearnkit.models import weights_fingerprint
+from unlearnkit.models import live_fingerprint
 from unlearnkit.plugins import options_of
 from unlearnkit.runs import score as scores
 from unlearnkit.runs.adapters import measurable
@@ -123,7 +123,7 @@ class Orders:
         place = self.place
         scorer = self._scorer(needs)
         started = epoch == 0 and not self._rounded
-        weights = self.inputs.model.fingerprint if started else weights_fingerprint(model)
+        weights = self.inputs.model.fingerprint if started else live_fingerprint(model, self.inputs.tokenizer)
         task = task_of(self.inputs, needs, scorer, weights, lambda: model)
         asked: dict[str, Any] = {}
         if started:

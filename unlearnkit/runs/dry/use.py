@@ -17,7 +17,6 @@ from unlearnkit.runs.dry.training import step_stage, unlearn_stages
 from unlearnkit.runs.evaluate import identity_of
 from unlearnkit.runs.score import draft_of
 from unlearnkit.runs.training import standing
-from unlearnkit.runs.weights import evaluated_as
 from unlearnkit.settings import Settings
 from unlearnkit.training.finetune import FineTuning
 
@@ -74,7 +73,7 @@ def evaluating(place: Workplace, made: evaluate.Prepared, given: Collection[str]
 
 
 def _of_model(place: Workplace, paces: Paces, made: evaluate.Prepared, name: str) -> Stage:
-    stage = eval_stage(place, paces.store, made.task, evaluated_as(place, made.source.fingerprint), name)
+    stage = eval_stage(place, paces.store, made.task, made.source.fingerprint, name)
     return paces.priced(stage, "eval", made.task.suite.name)
 
 
@@ -85,7 +84,7 @@ def attacking(place: Workplace, made: attack.Prepared, given: Collection[str] = 
     paces, status, stages = Paces(place, store, source, size), _status(run), []
     for name, one in (("the reference before", made.theirs), ("before the attack", made.own)):
         if one is not None and not (one is made.own and status == "complete"):
-            stage = eval_stage(place, store, one.task, evaluated_as(place, one.inputs.model.fingerprint), name)
+            stage = eval_stage(place, store, one.task, one.inputs.model.fingerprint, name)
             stages.append(paces.priced(stage, "eval", task.suite.name))
     if status != "complete":
         note = "each as much again, with what the attack does to the weights; how many, it shows when it makes them"
