@@ -50,6 +50,7 @@ def test_a_layer_is_the_product_in_float64_to_rounding(kind: torch.dtype, most: 
             found = layer(x[part])
             assert found.dtype == kind
             torch.testing.assert_close(found.double(), exact[part], rtol=most, atol=most)
+        assert torch.equal(layer(input=x), layer(x))
 
 
 def test_gradients_are_those_of_the_layers_as_they_are():
@@ -98,6 +99,11 @@ class Other(nn.Linear):
     """A linear layer that does something of its own."""
 
 
+def strided(layer: nn.Linear) -> nn.Linear:
+    layer.bias = nn.Parameter(torch.randn(8, 3)[:, 1])
+    return layer
+
+
 def own_forward(layer: nn.Linear) -> nn.Linear:
     layer.forward = lambda x: x  # type: ignore[method-assign]  # as offloading puts there
     return layer
@@ -114,6 +120,8 @@ def parametrized(layer: nn.Linear) -> nn.Module:
         lambda: nn.Linear(8, 8, dtype=torch.float64),
         lambda: nn.Linear(8, 8, device="meta"),
         lambda: own_forward(nn.Linear(8, 8)),
+        lambda: strided(nn.Linear(8, 8)),
+        lambda: nn.Linear(0, 8),
         lambda: parametrized(nn.Linear(8, 8)),
     ],
 )

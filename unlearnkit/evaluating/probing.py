@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class Evaluator:
             before: samples that "prefixed" puts before each.
             choose: picks each next token of a generation.
         """
-        with packed(self.model):
+        with packed(self.model) if set(needs) != {"gradient"} else nullcontext():  # which takes layers as they are
             return self._probe(samples, needs, template, max_new_tokens, before, choose)
 
     def _probe(
