@@ -149,7 +149,7 @@ def test_what_texts_go_on_with_alike_is_read_once(monkeypatch: pytest.MonkeyPatc
     shapes = passes(model, monkeypatch)
     reader.read(groups)
     (texts,), head = groups, beginning(groups[0])
-    beginnings = {text.ids[head:end] for text in texts for end in range(head + 1, len(text) + 1)}
+    beginnings = {text.ids[head:end] for text in texts for end in range(head + 1, len(text))}
     assert shapes[1] == (1, len(beginnings))
     assert len(beginnings) < sum(len(text) - head for text in texts) / 2
 

@@ -24,11 +24,13 @@ compared with all of its tokens, seen or not."""
 
 @dataclass(frozen=True)
 class Branches:
-    """Some texts as one row of tokens. `parents` says which token of the row each follows, -1 where it follows what
-    stands before the row; `labels` where each text's labels stand, by the texts' indices."""
+    """Some texts as one row of tokens, less those that nothing follows: they are labels and no more. `parents` says
+    which token of the row each follows, -1 where it follows what stands before the row; `asked` the token before each
+    label, and the label, once; `labels` which of those are each text's, by the texts' indices."""
 
     ids: Sequence[int]
     parents: Sequence[int]
+    asked: Sequence[tuple[int, int]]
     labels: Mapping[int, Sequence[int]]
 
     def __len__(self) -> int:
@@ -37,14 +39,16 @@ class Branches:
 
 @dataclass(frozen=True)
 class Laid:
-    """Rows padded on the right to N tokens: their ids; how many tokens of its row lead to each, and which of them it
-    follows; where labels stand, all [B, N]; and which tokens of the row each sees, itself among them, [B, N, N]."""
+    """Rows padded on the right to N tokens: their ids, and how many tokens of its row lead to each, [B, N]; which
+    tokens of the row each sees, itself among them, [B, N, N]; and of each label its row, the token before it, and
+    itself, [n] each, row by row."""
 
     ids: Tensor
     depth: Tensor
-    parents: Tensor
-    labelled: Tensor
     sees: Tensor
+    row: Tensor
+    before: Tensor
+    label: Tensor
 
 
 def rows(texts: Sequence[Encoded], start: int, most: int) -> list[Branches]:
@@ -69,26 +73,29 @@ def in_common(texts: Sequence[Sequence[int]]) -> int:
 
 def _row(texts: Sequence[Encoded], of: Sequence[int], start: int) -> Branches:
     places: dict[tuple[int, int], int] = {}
+    asked: dict[tuple[int, int], int] = {}
     labels = {}
     for i in of:
-        at, path = -1, []
-        for token in texts[i].ids[start:]:
-            at = places.setdefault((at, token), len(places))
-            path.append(at)
-        labels[i] = path[max(texts[i].labels_from, 1) - start :]
-    return Branches([token for _, token in places], [parent for parent, _ in places], labels)
+        own, at, found = texts[i].ids[start:], -1, []
+        for n, token in enumerate(own):
+            if n + start >= max(texts[i].labels_from, 1):
+                found.append(asked.setdefault((at, token), len(asked)))
+            if n == 0 or n + 1 < len(own):
+                at = places.setdefault((at, token), len(places))
+        labels[i] = found
+    return Branches([token for _, token in places], [parent for parent, _ in places], list(asked), labels)
 
 
 def laid(some: Sequence[Branches], *, pad: int, device: torch.device) -> Laid:
     """Rows as a batch."""
     shape = len(some), max(len(one) for one in some)
-    ids, parents, labelled = torch.full(shape, pad), torch.full(shape, -1), torch.zeros(shape, dtype=torch.bool)
+    ids = torch.full(shape, pad)
     sees = torch.eye(shape[1], dtype=torch.bool).repeat(len(some), 1, 1)
     for row, one in enumerate(some):
         ids[row, : len(one)] = torch.tensor(one.ids)
-        parents[row, : len(one)] = torch.tensor(one.parents)
-        labelled[row, [place for own in one.labels.values() for place in own]] = True
         for place, parent in enumerate(one.parents):
             if parent >= 0:  # which stands before it, so all that leads there is known
                 sees[row, place] |= sees[row, parent]
-    return Laid(*(of.to(device) for of in (ids, sees.sum(-1) - 1, parents, labelled, sees)))
+    asked = [(row, *pair) for row, one in enumerate(some) for pair in one.asked]
+    labels = torch.tensor(asked, dtype=torch.int64).reshape(-1, 3).T
+    return Laid(*(of.to(device) for of in (ids, sees.sum(-1) - 1, sees, *labels)))

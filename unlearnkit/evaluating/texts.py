@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
@@ -163,10 +162,8 @@ class Reader:
         """What the model says of the texts of some rows, each behind one of the beginnings; with the texts' indices."""
         chosen = torch.tensor(of, device=self._device)
         laid = branches.laid(rows, pad=self.pad, device=self._device)
-        row, place = laid.labelled.nonzero(as_tuple=True)
-        parent = laid.parents[row, place]
-        wanted = torch.zeros_like(laid.labelled)
-        wanted[row, parent] = True
+        wanted = torch.zeros_like(laid.ids, dtype=torch.bool)
+        wanted[laid.row, laid.before] = True
         before = begun.mask[chosen]
         seen = torch.cat([before.bool().unsqueeze(1).expand(-1, laid.ids.shape[1], -1), laid.sees], -1)
         inputs = {
@@ -178,11 +175,10 @@ class Reader:
         }
         logits = logits_at(self.model, wanted, inputs)
         values = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        at = wanted.flatten().cumsum(0).view(wanted.shape)[row, parent] - 1
-        scores = token_scores(LabelLogits(values[at], laid.ids[row, place], row, len(rows)), vocabulary)
-        for i, (one, own) in enumerate(zip(rows, scores, strict=True)):
-            stands = place[row == i].cpu().numpy()
-            yield [(text, _some(own, np.searchsorted(stands, labels))) for text, labels in one.labels.items()]
+        at = wanted.flatten().cumsum(0).view(wanted.shape)[laid.row, laid.before] - 1
+        scores = token_scores(LabelLogits(values[at], laid.label, laid.row, len(rows)), vocabulary)
+        for one, own in zip(rows, scores, strict=True):
+            yield [(text, _some(own, labels)) for text, labels in one.labels.items()]
 
 
 def _hiding(seen: Tensor, dtype: torch.dtype) -> Tensor:
@@ -190,7 +186,7 @@ def _hiding(seen: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min).unsqueeze(1)
 
 
-def _some(scores: TokenScores, tokens: Any) -> TokenScores:
+def _some(scores: TokenScores, tokens: Sequence[int]) -> TokenScores:
     """Of some tokens."""
     entropy, spread = (None if of is None else of[tokens] for of in (scores.entropy, scores.spread))
     return TokenScores(scores.logprobs[tokens], scores.correct[tokens], entropy, spread)
