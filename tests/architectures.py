@@ -12,7 +12,7 @@ from torch import nn
 def made(config: type, **options: Any) -> nn.Module:
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64}
     torch.manual_seed(0)
-    return tf.AutoModelForCausalLM.from_config(config(**sizes, **options)).eval()  # type: ignore[no-any-return]
+    return tf.AutoModelForCausalLM.from_config(config(**(sizes | options))).eval()  # type: ignore[no-any-return]
 
 
 LLAMA = {"intermediate_size": 64, "num_key_value_heads": 1, "initializer_range": 0.2, "max_position_embeddings": 128}

@@ -77,13 +77,13 @@ def test_a_prompt_that_was_run_for_its_answers_is_gone_on_from(name: str):
     texts = [text for text in prompts() if len(text) > WORTH]
     groups = [[Encoded((*text, a), len(text)) for a in (1, 2)] for text in texts]
     reader = Reader(model, 0, batch_size=4)
-    scores = reader.read(groups)
+    scores = reader.read(groups, keep=True)
     assert reader.begun is not None and sorted(reader.begun.of) == list(range(len(texts)))
     said = continuations(model, texts, limit=10, end=END, pad=0, begun=reader.begun)
     assert said == [alone(model, text, 10, END) for text in texts]
     reader.batch_size = 1
     assert len(texts) > BEGINNINGS, "they are run in more than one pass"
-    again = reader.read(groups)
+    again = reader.read(groups, keep=True)
     for a, b in zip(scores, again, strict=True):
         for x, y in zip(a, b, strict=True):
             np.testing.assert_allclose(x.logprobs, y.logprobs, rtol=1e-4, atol=1e-5)
@@ -160,7 +160,7 @@ def test_a_known_prompt_is_not_read_again_where_others_were_begun():
     model = MODELS["llama"]()
     texts = [text for text in prompts() if len(text) > WORTH]
     reader = Reader(model, 0, batch_size=4)
-    reader.read([[Encoded((*text, a), len(text)) for a in (1, 2)] for text in texts])
+    reader.read([[Encoded((*text, a), len(text)) for a in (1, 2)] for text in texts], keep=True)
     known = {0: [5, 6], 3: []}
     said = continuations(model, texts, limit=5, end=END, pad=0, begun=reader.begun, known=known)
     assert said == [known.get(i, alone(model, text, 5, END)) for i, text in enumerate(texts)]

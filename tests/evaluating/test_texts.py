@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from architectures import MODELS
+import transformers as tf
+from architectures import LLAMA, MODELS, made
+from held import Held
 from torch import nn
 
 from unlearnkit.contracts import TokenScores
 from unlearnkit.data.encode import Encoded
 from unlearnkit.evaluating.branches import rows
+from unlearnkit.evaluating.cache import ROOM
+from unlearnkit.evaluating.generation import continuations
 from unlearnkit.evaluating.texts import BEGINNINGS, Reader, beginning
 
 
@@ -132,7 +136,7 @@ def test_what_all_questions_begin_with_is_run_once(batch_size: int, monkeypatch:
     reader = Reader(model, 0, batch_size)
     reader.read(groups)
     shapes = passes(model, monkeypatch)
-    reader.read(groups)
+    reader.read(groups, keep=True)
     assert reader.begun is not None
     heads = sorted(beginning(group) for group in groups)
     assert heads[0] == 12, "the shortest is no more than what all begin with"
@@ -173,8 +177,6 @@ def test_without_the_vocabulary_nothing_is_said_of_it():
 
 
 def test_a_model_that_is_wrong_with_a_cache_reads_texts_whole(monkeypatch: pytest.MonkeyPatch):
-    import transformers as tf
-
     forward = tf.LlamaForCausalLM.forward
 
     def forgets(self: Any, *args: Any, past_key_values: Any = None, **more: Any) -> Any:
@@ -189,3 +191,25 @@ def test_a_model_that_is_wrong_with_a_cache_reads_texts_whole(monkeypatch: pytes
     found = Reader(model, 0, batch_size=4).read(groups)
     for (one,), other in zip(expected, (scores for group in found for scores in group), strict=True):
         np.testing.assert_allclose(other.logprobs, one.logprobs, rtol=0, atol=5e-5)
+
+
+def test_keys_and_values_of_beginnings_are_held_once():
+    """More than once is a layer of them, and what the rows of one pass take."""
+    rng, n, tokens, batch_size = np.random.default_rng(3), 8, 200, 2
+    assert n > BEGINNINGS * batch_size, "they are run in more than one pass"
+    model = made(tf.LlamaConfig, **{**LLAMA, "max_position_embeddings": 512}, head_dim=128, num_hidden_layers=8)
+    heads = [rng.integers(1, 64, tokens).tolist() for _ in range(n)]
+    groups = [[Encoded((*head, 1, answer), tokens) for answer in (2, 3)] for head in heads]
+    reader = Reader(model, 0, batch_size)
+    reader.read(groups[:2])  # tries whether sharing gives the same
+    whole = model(torch.tensor([heads[0]]), use_cache=True).past_key_values
+    once = n * sum(layer.keys.nbytes + layer.values.nbytes for layer in whole.layers)
+    with Held() as held:
+        reader.read(groups)
+        assert held.most < (1 + batch_size / n + 3 / 8) * once
+        assert reader.begun is None and held.now < 0.01 * once
+        reader.read(groups, keep=True)
+        assert once * 0.99 < held.now < once * 1.01
+        held.most = 0
+        continuations(model, heads, limit=3, end=None, pad=0, begun=reader.begun, known={0: [1]})
+        assert held.most < (1 + 1 / 8) * once * (tokens + 1 + ROOM) / tokens

@@ -11,7 +11,7 @@ import torch
 from unlearnkit.contracts import Choice, TokenScores
 from unlearnkit.data.collate import prompts
 from unlearnkit.data.encode import Encoded
-from unlearnkit.evaluating.texts import Begun, picked
+from unlearnkit.evaluating.texts import Begun
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ def continuations(
     Args:
         limit: how many at most; fewer where the model's context ends before.
         choose: picks each next token.
-        begun: all but the last token of every text, if that was run already.
+        begun: all but the last token of every text, if that was run already; it is gone on from, and no more as it was.
         known: continuations by their texts' indices that need not be found.
     """
     from unlearnkit.evaluating.cache import with_room
@@ -60,7 +60,8 @@ def continuations(
         fed, mask = prompts(whole, rows, pad=pad, device=device)
     else:
         places = torch.tensor([place for place, row in enumerate(begun.of) if row not in known], device=device)
-        rows, state = [begun.of[place] for place in places], picked(begun.past, places)
+        rows, state = [begun.of[place] for place in places], begun.past
+        state.batch_select_indices(places)  # layer by layer: a copy of them all would be held beside them
         fed = torch.tensor([[texts[row][-1]] for row in rows], device=device)
         mask = torch.cat([begun.mask[places], torch.ones_like(fed)], 1)
     while rows:

@@ -80,8 +80,7 @@ class Evaluator:
         generation = None
         if "generation" in needs:
             known = self._by_heart(answers, told, max_new_tokens) if choose is likeliest else {}
-            begun = self._begun(answers) if told else None
-            generation = self.generate(answers, max_new_tokens, choose=choose, begun=begun, known=known)
+            generation = self.generate(answers, max_new_tokens, choose=choose, begun=self._begun(answers), known=known)
         return Probe(
             samples=samples,
             answer=[texts[0] for texts in told["answer"]] if "answer" in told else None,
@@ -116,7 +115,7 @@ class Evaluator:
             for i, own in enumerate(texts):
                 groups[i] += own
                 counts[i].append(len(own))
-        read = self._reader.read(groups, vocabulary="vocabulary" in needs)
+        read = self._reader.read(groups, vocabulary="vocabulary" in needs, keep="generation" in needs)
         told: dict[str, list[list[TokenScores]]] = {kind: [] for kind in kinds}
         for scores, count in zip(read, counts, strict=True):
             rest = iter(scores)
@@ -136,8 +135,8 @@ class Evaluator:
         return {i: said for i, said in found.items() if said is not None}
 
     def _begun(self, texts: Sequence[Encoded]) -> Begun | None:
-        """What was just run of the texts' prompts, where that is all but the last token of each."""
-        begun = self._reader.begun
+        """What was just run of the texts' prompts, where that is all but the last token of each; it is kept no more."""
+        begun, self._reader.begun = self._reader.begun, None
         if begun is None or sorted(begun.of) != list(range(len(texts))):
             return None
         whole = all(int(n) == len(texts[i].prompt) - 1 for n, i in zip(begun.mask.sum(1), begun.of, strict=True))

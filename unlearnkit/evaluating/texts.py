@@ -49,7 +49,7 @@ class Begun:
 @dataclass
 class Reader:
     """Reads texts with one model, at most `batch_size` in a pass. `begun` are the beginnings that were run for the last
-    ones."""
+    ones, where that was asked for; whoever goes on from them takes them from here, as they are large."""
 
     model: PreTrainedModel
     pad: int
@@ -59,8 +59,11 @@ class Reader:
     begun: Begun | None = field(default=None, init=False, repr=False)
 
     @torch.inference_mode()
-    def read(self, groups: Sequence[Sequence[Encoded]], *, vocabulary: bool = False) -> list[list[TokenScores]]:
-        """What the model says of each text, group by group; a group's texts are those that may begin alike."""
+    def read(
+        self, groups: Sequence[Sequence[Encoded]], *, vocabulary: bool = False, keep: bool = False
+    ) -> list[list[TokenScores]]:
+        """What the model says of each text, group by group; a group's texts are those that may begin alike. `keep`:
+        what was run of beginnings is to be had as `begun`."""
         self.begun = None
         heads = [beginning(group) for group in groups]
         shared = [i for i, head in enumerate(heads) if len(groups[i]) > 1 and head >= WORTH]
@@ -74,8 +77,9 @@ class Reader:
             found[i] = [next(scores) for _ in groups[i]]
         if shared:
             shared.sort(key=lambda i: (heads[i], i))
-            self.begun = self._begin(groups, heads, shared)
-            found.update(zip(shared, self._behind(groups, heads, self.begun, vocabulary), strict=True))
+            begun = self._begin(groups, heads, shared)
+            found.update(zip(shared, self._behind(groups, heads, begun, vocabulary), strict=True))
+            self.begun = begun if keep else None
         return [found[i] for i in range(len(groups))]
 
     @property
@@ -233,17 +237,19 @@ def picked(cache: DynamicCache, rows: Tensor) -> DynamicCache:
 
 
 def joined(parts: Sequence[tuple[Tensor, DynamicCache]]) -> tuple[Tensor, DynamicCache]:
-    """Rows of several caches in one, padded on the left; with where their tokens stand."""
-    from transformers.cache_utils import DynamicCache
-
-    width, own = max(mask.shape[1] for mask, _ in parts), DynamicCache()
+    """Rows of several caches in the first of them, padded on the left; with where their tokens stand. The others are
+    emptied layer by layer, so that no more than one layer is held twice."""
+    width = max(mask.shape[1] for mask, _ in parts)
 
     def stacked(of: Sequence[Tensor]) -> Tensor:
         return torch.cat([F.pad(one, (0, 0, width - one.shape[-2], 0)) for one in of])
 
-    for number, layers in enumerate(zip(*(cache.layers for _, cache in parts), strict=True)):
-        own.update(stacked([layer.keys for layer in layers]), stacked([layer.values for layer in layers]), number)
-    return torch.cat([F.pad(mask, (width - mask.shape[1], 0)) for mask, _ in parts]), own
+    for own, *others in zip(*(cache.layers for _, cache in parts), strict=True):
+        own.keys = stacked([own.keys, *(layer.keys for layer in others)])
+        own.values = stacked([own.values, *(layer.values for layer in others)])
+        for layer in others:
+            layer.keys = layer.values = None
+    return torch.cat([F.pad(mask, (width - mask.shape[1], 0)) for mask, _ in parts]), parts[0][1]
 
 
 def token_scores(logits: LabelLogits, vocabulary: bool) -> Iterator[TokenScores]:
