@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 REASONS = {
     "no_data": "no data: --data SPLIT=DATA, or the option of its name",
     "no_reference": "needs --reference: a model that never saw the forget set, or a run of one",
-    "no_reference_truth_ratio": "the reference has no truth ratio",
+    "no_reference_truth_ratio": "the reference has no truth ratio, or by another definition",
     "no_scores": "the scores that it compares were not measured: on both --forget and --holdout",
-    "no_reference_scores": "the reference lacks the scores that it compares",
+    "no_reference_scores": "the reference lacks the scores that it compares, or has them by another definition",
     "zero_reference": "the reference's number is 0",
     "no_retain": "no retain set was evaluated: --retain, where the suite has that split",
     "no_forget": "needs --forget",

@@ -18,6 +18,7 @@ from unlearnkit.metrics.intervals import estimate
 from unlearnkit.models import load_model
 from unlearnkit.notebook import table
 from unlearnkit.plugins import options_of
+from unlearnkit.runs.alike import alike
 from unlearnkit.runs.figures import (
     Figure,
     Metrics,
@@ -26,8 +27,6 @@ from unlearnkit.runs.figures import (
     figures_of,
     meaning_json,
     metrics_of,
-    offered,
-    suite_of,
 )
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
@@ -288,27 +287,38 @@ class EvalTask:
             template, longest = self.inputs.template_of(split), self._longest(split)
             under = (VERSION, weights, place.environment(), template.fingerprint)
             said = digest("generation", *under, longest)
-            keys = {}
-            for use in of.metrics:
-                metric = self.metrics[split, use.name]
-                needs = set(metric.needs)
-                more = {
-                    "generation": self._ends(split) if "generation" in needs else None,
-                    "others": self.inputs.sets[split].extras_fingerprint if needs & {"paraphrases", "wrong"} else None,
-                    "before": self._before_key(split) if "prefixed" in needs else None,
-                }
-                keys[use.name] = digest("reading", *under, _code(place, metric, use), more)
             yield Part(
                 split=split,
                 samples=self.inputs.sets[split].samples,
                 metrics={use.name: self.metrics[split, use.name] for use in of.metrics},
-                keys=keys,
+                keys={use.name: digest("reading", *under, *self._reading(place, split, use)) for use in of.metrics},
                 generations=said,
                 template=template,
                 max_new_tokens=longest,
                 stop=of.stop,
                 before=self._before(split),
             )
+
+    def measured(self, place: Workplace) -> dict[str, dict[str, str]]:
+        """By split and metric, what two evaluations must share for its values to be held against each other, besides
+        what the samples and the template are (`asked_of`)."""
+        from unlearnkit.evaluating import VERSION
+
+        return {
+            split: {use.name: digest("measured", VERSION, *self._reading(place, split, use)) for use in of.metrics}
+            for split, of in self.suite.splits.items()
+        }
+
+    def _reading(self, place: Workplace, split: str, use: Use) -> list[Any]:
+        """What determines a metric's value of a sample besides the model and how samples are put to it."""
+        metric = self.metrics[split, use.name]
+        needs = set(metric.needs)
+        more = {
+            "generation": self._ends(split) if "generation" in needs else None,
+            "others": self.inputs.sets[split].extras_fingerprint if needs & {"paraphrases", "wrong"} else None,
+            "before": self._before_key(split) if "prefixed" in needs else None,
+        }
+        return [_code(place, metric, use), more]
 
     def _longest(self, split: str) -> int:
         return self.max_new_tokens or self.suite.splits[split].max_new_tokens or self.suite.max_new_tokens
@@ -394,6 +404,7 @@ def run_task(
             "suite": task.suite.json(),
             "template": inputs.template.kind,
             "asked": asked_of(inputs),
+            "measured": task.measured(place),
             **({} if step is None else {"step": step}),
         },
         environment=now,
@@ -620,9 +631,8 @@ def combine(
     mine = columns(place.store.results(run), metrics)
     theirs: Columns | None = None
     if against is not None:
-        # What it measured by another definition counts as not measured.
-        alike = {key: of for key, of in offered(place, suite_of(place, against)).items() if metrics.get(key) == of}
-        theirs = columns(place.store.results(against.id), alike)
+        shared = alike(place, place.store.run(run), against, metrics)
+        theirs = columns(place.store.results(against.id), shared)
     rows = []
     for use in chosen.aggregates:
         aggregate: Aggregate = place.plugins.build("aggregate", use.plugin, use.options)
