@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import signature
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 import transformers as tf
 from torch import nn
@@ -34,3 +37,41 @@ MODELS = {
     "mpt": lambda: made(tf.MptConfig, d_model=32, n_heads=2, n_layers=2, initializer_range=0.2),
     "mamba": lambda: made(tf.MambaConfig, initializer_range=0.2, state_size=4),
 }
+MAMBA = {"mamba_d_state": 4, "intermediate_size": 64, "num_key_value_heads": 1, "initializer_range": 0.2}
+HYBRIDS = {
+    "jamba": lambda: made(
+        tf.JambaConfig,
+        **MAMBA,
+        num_experts=2,
+        num_experts_per_tok=1,
+        attn_layer_period=2,
+        attn_layer_offset=1,
+        use_mamba_kernels=False,
+        pad_token_id=0,
+    ),
+    "falcon_h1": lambda: made(tf.FalconH1Config, **MAMBA, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8),
+    "recurrent_gemma": lambda: made(
+        tf.RecurrentGemmaConfig, lru_width=32, attention_window_size=8, block_types=["recurrent", "attention"]
+    ),
+}
+"""Those that keep states beside keys and values."""
+
+
+def renamed(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model takes and gives what it keeps by the other of transformers' two names alone, from here on."""
+    kind, forward = type(model), type(model).forward
+    takes = signature(forward)
+    own, other = sorted(("cache", "past_key_values"), key=lambda name: name not in takes.parameters)
+
+    def by_the_other(self: Any, *args: Any, **more: Any) -> Any:
+        assert own not in more
+        if other in more:
+            more[own] = more.pop(other)
+        out = forward(self, *args, **more)
+        return SimpleNamespace(logits=out.logits, **{other: getattr(out, own)})
+
+    by_the_other.__wrapped__ = forward  # type: ignore[attr-defined]
+    by_the_other.__signature__ = takes.replace(  # type: ignore[attr-defined]
+        parameters=[of.replace(name=other) if name == own else of for name, of in takes.parameters.items()]
+    )
+    monkeypatch.setattr(kind, "forward", by_the_other)

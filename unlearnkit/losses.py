@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from unlearnkit.contracts import Batch, LabelLogits, LabelScores
 from unlearnkit.errors import UnlearnkitError
+from unlearnkit.past import with_past
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -174,7 +175,7 @@ def _label_logits(model: nn.Module, batch: Batch, labelled: Tensor, past: Dynami
     if past is not None:
         done = past.get_seq_length()
         labelled = labelled[:, done:]
-        inputs |= {"input_ids": batch.ids[:, done:], "past_key_values": past, "use_cache": True}
+        inputs |= {"input_ids": batch.ids[:, done:], "use_cache": True, **with_past(model, past)}
         if "position_ids" in inspect.signature(type(model).forward).parameters:
             # What is done may be padded on the left.
             inputs["position_ids"] = (batch.mask.cumsum(-1) - 1).clamp_min(0)[:, done:]

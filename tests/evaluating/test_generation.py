@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from architectures import MODELS
+from architectures import HYBRIDS, MODELS, renamed
 
 from unlearnkit.contracts import TokenScores
 from unlearnkit.data.encode import Encoded
 from unlearnkit.evaluating import Evaluator
-from unlearnkit.evaluating.generation import by_heart, continuations
+from unlearnkit.evaluating.generation import by_heart, caches, continuations
 from unlearnkit.evaluating.texts import BEGINNINGS, WORTH, Reader
 
 END = 63
@@ -44,6 +44,31 @@ def test_every_prompt_is_continued_as_by_itself(name: str):
     expected = [alone(model, text, 10, end) for text in texts]
     assert len({len(said) for said in expected}) > 1, "some end before others"
     assert continuations(model, texts, limit=10, end=end, pad=0) == expected
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_many_at_once_are_asked_of_models_that_keep_keys_and_values(name: str):
+    assert caches(MODELS[name]()) == (name != "mamba")
+
+
+@pytest.mark.parametrize("name", HYBRIDS)
+def test_a_model_that_keeps_states_is_asked_alone(name: str):
+    """Some end before others, so rows would have to be taken from what it keeps."""
+    model, texts = HYBRIDS[name](), prompts(5)
+    free = [alone(model, text, 8, -1) for text in texts]
+    evaluator = Evaluator(model, Numbers(free[0][3]), batch_size=4)  # type: ignore[arg-type]
+    expected = [alone(model, text, 8, free[0][3]) for text in texts]
+    assert len({len(said) for said in expected}) > 1
+    said = evaluator.generate([Encoded(tuple(text), len(text)) for text in texts], 8)
+    assert said == [" ".join(map(str, own)) for own in expected]
+
+
+def test_what_is_kept_is_handed_over_by_the_name_that_the_model_has_for_it(monkeypatch: pytest.MonkeyPatch):
+    model, texts = MODELS["llama"](), prompts()
+    expected = [alone(model, text, 6, -1) for text in texts]
+    renamed(model, monkeypatch)
+    assert caches(model)
+    assert continuations(model, texts, limit=6, end=-1, pad=0) == expected
 
 
 def test_what_has_ended_is_not_read_any_more(monkeypatch: pytest.MonkeyPatch):
@@ -93,10 +118,13 @@ def test_a_prompt_that_was_run_for_its_answers_is_gone_on_from(name: str):
 class Numbers:
     """A tokenizer whose texts are ids."""
 
-    eos_token_id, pad_token_id = END, 0
+    pad_token_id = 0
+
+    def __init__(self, end: int = END) -> None:
+        self.eos_token_id = end
 
     def batch_decode(self, said: list[list[int]], **_: object) -> list[str]:
-        return [" ".join(str(token) for token in ids if token != END) for ids in said]
+        return [" ".join(str(token) for token in ids if token != self.eos_token_id) for ids in said]
 
 
 @pytest.mark.parametrize("name", ["llama", "mamba"])

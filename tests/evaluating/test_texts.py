@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
-from architectures import LLAMA, MODELS, made
+from architectures import LLAMA, MODELS, made, renamed
 from held import Held
 from torch import nn
 
@@ -18,7 +18,8 @@ from unlearnkit.data.encode import Encoded
 from unlearnkit.evaluating.branches import rows
 from unlearnkit.evaluating.cache import ROOM
 from unlearnkit.evaluating.generation import continuations
-from unlearnkit.evaluating.texts import BEGINNINGS, Reader, beginning
+from unlearnkit.evaluating.texts import BEGINNINGS, WORTH, Reader, beginning
+from unlearnkit.past import NAMES
 
 
 def asked(n: int = 5, answers: int = 3) -> list[list[Encoded]]:
@@ -146,6 +147,22 @@ def test_what_all_questions_begin_with_is_run_once(batch_size: int, monkeypatch:
     assert shapes[1 : 1 + len(expected)] == [(len(some), some[-1] - 11) for some in expected]
 
 
+@pytest.mark.parametrize("alike", [WORTH - 1, WORTH])
+def test_what_all_questions_begin_with_is_run_by_itself_where_it_is_long(alike: int, monkeypatch: pytest.MonkeyPatch):
+    model, groups = MODELS["llama"](), asked()
+    begins = [(*[60] * alike, number) for number in range(len(groups))]
+    groups = [
+        [Encoded((*own, *text.ids), len(own) + text.labels_from) for text in group]
+        for own, group in zip(begins, groups, strict=True)
+    ]
+    reader = Reader(model, 0, batch_size=8)
+    reader.read(groups)
+    shapes = passes(model, monkeypatch)
+    reader.read(groups)
+    longest = max(beginning(group) for group in groups)
+    assert shapes[0] == ((1, alike) if alike == WORTH else (len(groups), longest))
+
+
 def test_what_texts_go_on_with_alike_is_read_once(monkeypatch: pytest.MonkeyPatch):
     model, groups = MODELS["llama"](), alike(n=1)
     reader = Reader(model, 0, batch_size=8)
@@ -179,10 +196,10 @@ def test_without_the_vocabulary_nothing_is_said_of_it():
 def test_a_model_that_is_wrong_with_a_cache_reads_texts_whole(monkeypatch: pytest.MonkeyPatch):
     forward = tf.LlamaForCausalLM.forward
 
-    def forgets(self: Any, *args: Any, past_key_values: Any = None, **more: Any) -> Any:
-        if past_key_values is not None:
+    def forgets(self: Any, *args: Any, **more: Any) -> Any:
+        if any(name in more for name in NAMES):
             more["position_ids"] = torch.zeros_like(more["position_ids"])
-        return forward(self, *args, past_key_values=past_key_values, **more)
+        return forward(self, *args, **more)
 
     forgets.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
     model, groups = MODELS["llama"](), asked()
@@ -213,3 +230,14 @@ def test_keys_and_values_of_beginnings_are_held_once():
         held.most = 0
         continuations(model, heads, limit=3, end=None, pad=0, begun=reader.begun, known={0: [1]})
         assert held.most < (1 + 1 / 8) * once * (tokens + 1 + ROOM) / tokens
+
+
+def test_what_is_kept_is_handed_over_by_the_name_that_the_model_has_for_it(monkeypatch: pytest.MonkeyPatch):
+    model, groups = MODELS["llama"](), asked()
+    expected = [naive(model, text)["logprobs"] for group in groups for text in group]
+    renamed(model, monkeypatch)
+    reader = Reader(model, 0, batch_size=4)
+    found = reader.read(groups, keep=True)
+    assert reader.begun is not None
+    for one, own in zip((scores for group in found for scores in group), expected, strict=True):
+        np.testing.assert_allclose(one.logprobs, own, rtol=0, atol=5e-5)

@@ -12,6 +12,7 @@ from typing import Any
 import pluggy
 import pytest
 import torch
+from architectures import HYBRIDS, MODELS
 
 from runs.conftest import Desk, Job, NewDesk
 from unlearnkit.algorithms.ga import GA
@@ -358,6 +359,17 @@ def test_tokens_are_drawn_from_the_whole_distribution(place: Workplace, model: s
     assert found == whole[len(prompt) :]
     stopped = asking.sampled(weights, prompt, 30, found[7], torch.Generator().manual_seed(3))
     assert stopped == found[: found.index(found[7])]
+
+
+@pytest.mark.parametrize("name", ["mamba", "jamba"])
+def test_tokens_are_drawn_whatever_the_model_keeps(name: str):
+    weights, prompt = (MODELS | HYBRIDS)[name](), [3, 4, 5]
+    found = asking.sampled(weights, prompt, 8, None, torch.Generator().manual_seed(3))
+    chance = torch.Generator().manual_seed(3)
+    for said in range(8):
+        with torch.no_grad():
+            odds = weights(torch.tensor([prompt + found[:said]])).logits[0, -1].double().exp()
+        assert found[said] == int(torch.multinomial(odds / odds.sum(), 1, generator=chance))
 
 
 def test_a_model_is_asked_with_prompt_and_answer_and_its_turn_is_begun(both: Inputs):

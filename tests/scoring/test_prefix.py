@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
-from architectures import MODELS
+from architectures import MODELS, renamed
 from torch import nn
 
 from unlearnkit.contracts import Batch
@@ -151,6 +151,17 @@ def prefix(encoded: list[Encoded]) -> int:
     rows = plan(encoded, 4)
     found = Prefix.of(tiny_model().eval(), [collate(encoded, some, pad=0) for some in rows])
     return 0 if found is None else found.ids.shape[1]
+
+
+def test_it_is_handed_over_by_the_name_that_the_model_has_for_it(monkeypatch: pytest.MonkeyPatch):
+    model, encoded = tiny_model(), texts()
+    with torch.no_grad():
+        plain = [label_scores(model, batch, precise=True).logprobs for batch in batches(bench(model, encoded))]
+    renamed(model, monkeypatch)
+    on = bench(model, encoded)
+    assert on._prefix is not None
+    for batch, expected in zip(batches(on), plain, strict=True):
+        torch.testing.assert_close(on.scores(batch).logprobs, expected, rtol=0, atol=3e-5)
 
 
 def test_it_ends_before_a_label_is_predicted_and_where_samples_part():

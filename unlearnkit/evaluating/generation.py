@@ -12,6 +12,7 @@ from unlearnkit.contracts import Choice, TokenScores
 from unlearnkit.data.collate import prompts
 from unlearnkit.data.encode import Encoded
 from unlearnkit.evaluating.texts import Begun
+from unlearnkit.past import past_of, takes_past, with_past
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,15 +66,13 @@ def continuations(
         fed = torch.tensor([[texts[row][-1]] for row in rows], device=device)
         mask = torch.cat([begun.mask[places], torch.ones_like(fed)], 1)
     while rows:
-        more: dict[str, Any] = {}
+        more = with_past(model, state)
         if "position_ids" in takes:
             more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -fed.shape[1] :]
         if "logits_to_keep" in takes:
             more["logits_to_keep"] = 1
-        if state is not None:
-            more["past_key_values"] = state
         out = model(input_ids=fed, attention_mask=mask, use_cache=True, **more)
-        state = with_room(out.past_key_values)
+        state = with_room(past_of(out))
         chosen = choose(out.logits[:, -1].float(), rows)
         going = []
         for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
@@ -104,8 +103,17 @@ def by_heart(text: Encoded, scores: TokenScores, *, limit: int, end: int | None)
 
 
 def caches(model: PreTrainedModel) -> bool:
-    """Whether a model keeps what it has read as keys and values, of which rows can be taken away."""
-    return "past_key_values" in signature(type(model).forward).parameters
+    """Whether a model keeps what it has read as keys and values alone, of which rows can be taken away; one token is
+    read to see that. States that a recurrent layer keeps beside them stay as many as they are."""
+    from transformers.cache_utils import DynamicCache, LinearAttentionCacheLayerMixin
+
+    if not takes_past(model):
+        return False
+    with torch.inference_mode():
+        kept = past_of(model(input_ids=torch.zeros(1, 1, dtype=torch.int64, device=model.device), use_cache=True))
+    return type(kept) is DynamicCache and not any(
+        isinstance(layer, LinearAttentionCacheLayerMixin) for layer in kept.layers
+    )
 
 
 def _room(model: PreTrainedModel) -> float:

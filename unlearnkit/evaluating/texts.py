@@ -21,6 +21,7 @@ from unlearnkit.data.encode import Encoded
 from unlearnkit.evaluating import branches
 from unlearnkit.evaluating.branches import Branches
 from unlearnkit.losses import in_float64, label_logits, logits_at, token_logprobs
+from unlearnkit.past import past_of, takes_past, with_past
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,9 +112,8 @@ class Reader:
         else, so that tokens may stand in a row wherever they like. Those that go by where a token stands (a window, a
         slope over distances) do so inside attention code of their own; a trial of short texts would not show it."""
         takes = signature(type(self.model).forward).parameters
-        return {"past_key_values", "position_ids"} <= set(takes) and bool(
-            getattr(self.model, "_supports_attention_backend", False)
-        )
+        backed = bool(getattr(self.model, "_supports_attention_backend", False))
+        return backed and "position_ids" in takes and takes_past(self.model)
 
     def _plainly(self, texts: Sequence[Encoded], vocabulary: bool) -> list[TokenScores]:
         found: dict[int, TokenScores] = {}
@@ -174,8 +174,8 @@ class Reader:
             "input_ids": laid.ids,
             "attention_mask": _hiding(seen, self.model.dtype),
             "position_ids": before.sum(-1, keepdim=True) + laid.depth,
-            "past_key_values": picked(begun.past, chosen),
             "use_cache": True,
+            **with_past(self.model, picked(begun.past, chosen)),
         }
         logits = logits_at(self.model, wanted, inputs)
         values = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -217,9 +217,7 @@ def keys_and_values(
     more: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     if "position_ids" in takes:
         more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
-    if past is not None:
-        more["past_key_values"] = past
-    cache: Any = getattr(model(input_ids=ids, attention_mask=mask, use_cache=True, **more), "past_key_values", None)
+    cache = past_of(model(input_ids=ids, attention_mask=mask, use_cache=True, **more, **with_past(model, past)))
     if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
         raise _NoCache
     return cache  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from unlearnkit.contracts import Sample
 from unlearnkit.data.encode import Encoded, encode_samples
+from unlearnkit.past import past_of, with_past
 from unlearnkit.runs.identity import digest
 from unlearnkit.seeds import derive
 
@@ -84,13 +85,14 @@ def sampled(model: nn.Module, prompt: list[int], limit: int, end: int | None, ch
     said: list[int] = []
     while len(said) < limit:
         with torch.inference_mode():
-            out = model(input_ids=torch.tensor([fed], device=device), past_key_values=past, use_cache=True)
+            out = model(input_ids=torch.tensor([fed], device=device), use_cache=True, **with_past(model, past))
         shares = (out.logits[0, -1].double() / TEMPERATURE).softmax(-1).cpu()
         token = int(torch.multinomial(shares, 1, generator=chance))
         if token == end:
             break
         said.append(token)
-        fed, past = [token], out.past_key_values
+        past = past_of(out)
+        fed = [*fed, token] if past is None else [token]
     return said
 
 

@@ -17,6 +17,7 @@ import torch
 
 from unlearnkit.contracts import Batch
 from unlearnkit.losses import label_scores
+from unlearnkit.past import past_of, takes_past
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,8 +45,7 @@ class Prefix:
         """The longest prefix of all samples that ends before any label is predicted; None where it saves too little,
         or where the model does not give the same log-probabilities with it."""
         ids = _common(batches) if batches else None
-        takes = signature(type(model).forward).parameters
-        if ids is None or ids.shape[1] * sum(map(len, batches)) < WORTH or "past_key_values" not in takes:
+        if ids is None or ids.shape[1] * sum(map(len, batches)) < WORTH or not takes_past(model):
             return None
         prefix = cls(model, ids)
         trial = _first(batches, TRIAL)
@@ -69,8 +69,7 @@ class Prefix:
         state = tuple((p.data_ptr(), p._version) for p in self.model.parameters())
         if state != self._state:
             least = {"logits_to_keep": 1} if "logits_to_keep" in signature(type(self.model).forward).parameters else {}
-            found = self.model(input_ids=self.ids, use_cache=True, **least)
-            self._cache, self._state = getattr(found, "past_key_values", None), state
+            self._cache, self._state = past_of(self.model(input_ids=self.ids, use_cache=True, **least)), state
         cache = self._cache
         if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
             return None
