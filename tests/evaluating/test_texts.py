@@ -241,3 +241,47 @@ def test_what_is_kept_is_handed_over_by_the_name_that_the_model_has_for_it(monke
     assert reader.begun is not None
     for one, own in zip((scores for group in found for scores in group), expected, strict=True):
         np.testing.assert_allclose(one.logprobs, own, rtol=0, atol=5e-5)
+
+
+def refusing(model: nn.Module, monkeypatch: pytest.MonkeyPatch, dims: int, error: Exception) -> None:
+    """The model raises where it is handed what it has kept, with an attention mask of so many dimensions."""
+    kind, forward = type(model), type(model).forward
+
+    def refuses(self: Any, attention_mask: Any = None, **more: Any) -> Any:
+        if any(name in more for name in NAMES) and attention_mask.dim() == dims:
+            raise error
+        return forward(self, attention_mask=attention_mask, **more)
+
+    refuses.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
+    refuses.__wrapped__ = forward  # type: ignore[attr-defined]
+    monkeypatch.setattr(kind, "forward", refuses)
+
+
+def test_what_was_not_tried_is_not_trusted(monkeypatch: pytest.MonkeyPatch):
+    """A model that cannot run beginnings behind another one shares where there is none, before and after."""
+    model, groups = MODELS["llama"](), templated()
+    expected = [[naive(model, text)["logprobs"] for text in group] for group in groups]
+    refusing(model, monkeypatch, 2, RuntimeError("no such mask"))
+    reader = Reader(model, 0, batch_size=4)
+    for some, shares in ((slice(1), True), (slice(None), False), (slice(1), True)):
+        found = reader.read(groups[some], keep=True)
+        assert (reader.begun is not None) == shares
+        for scores, own in zip(found, expected[some], strict=True):
+            for one, other in zip(scores, own, strict=True):
+                np.testing.assert_allclose(one.logprobs, other, rtol=0, atol=5e-5)
+
+
+def test_the_first_samples_are_tried_in_the_way_of_all(monkeypatch: pytest.MonkeyPatch):
+    """They begin alike, and not like the last one."""
+    model, groups = MODELS["llama"](), [*templated(n=2)[:2], *asked(n=1)]
+    shapes = passes(model, monkeypatch)
+    Reader(model, 0, batch_size=4).read(groups)
+    assert shapes[0] == (2, max(beginning(group) for group in groups[:2]))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError()])
+def test_having_no_memory_is_no_answer(error: Exception, monkeypatch: pytest.MonkeyPatch):
+    model = MODELS["llama"]()
+    refusing(model, monkeypatch, 4, error)
+    with pytest.raises(type(error)):
+        Reader(model, 0, batch_size=4).read(asked())

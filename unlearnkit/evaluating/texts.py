@@ -2,7 +2,7 @@
 once: its keys and values are handed to rows in which what some of them go on with alike stands once too.
 
 Log-probabilities agree with those of whole texts to float32's rounding. Whether a model does is tried on the first
-samples that it is given, once.
+samples that it is given, once for each way that beginnings are run in.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class Reader:
     model: PreTrainedModel
     pad: int
     batch_size: int
-    _shares: bool | None = field(default=None, repr=False)
-    """Whether the model gives the same with a shared beginning; None until that was tried."""
+    _shares: dict[bool, bool] = field(default_factory=dict, repr=False)
+    """Whether the model gives the same with shared beginnings: those run whole, and those run behind what all begin
+    with; each from when it was tried on."""
     begun: Begun | None = field(default=None, init=False, repr=False)
 
     @torch.inference_mode()
@@ -68,7 +69,8 @@ class Reader:
         self.begun = None
         heads = [beginning(group) for group in groups]
         shared = [i for i, head in enumerate(heads) if len(groups[i]) > 1 and head >= WORTH]
-        if shared and not self._sharing(groups, heads, shared[:TRIAL]):
+        same = _same(groups, heads, shared)
+        if shared and not self._sharing(groups, heads, shared[:TRIAL], same):
             shared = []
         found: dict[int, list[TokenScores]] = {}
         alone = [i for i in range(len(groups)) if i not in set(shared)]
@@ -78,7 +80,7 @@ class Reader:
             found[i] = [next(scores) for _ in groups[i]]
         if shared:
             shared.sort(key=lambda i: (heads[i], i))
-            begun = self._begin(groups, heads, shared)
+            begun = self._begin(groups, heads, shared, same)
             found.update(zip(shared, self._behind(groups, heads, begun, vocabulary), strict=True))
             self.begun = begun if keep else None
         return [found[i] for i in range(len(groups))]
@@ -88,17 +90,21 @@ class Reader:
         found: torch.device = self.model.device
         return found
 
-    def _sharing(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], trial: Sequence[int]) -> bool:
-        if self._shares is None:
-            self._shares = self._agrees([groups[i] for i in trial], [heads[i] for i in trial])
-        return self._shares
+    def _sharing(
+        self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], trial: Sequence[int], same: int
+    ) -> bool:
+        if (way := same > 0) not in self._shares:
+            self._shares[way] = self._agrees([groups[i] for i in trial], [heads[i] for i in trial], same)
+        return self._shares[way]
 
-    def _agrees(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int]) -> bool:
+    def _agrees(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], same: int) -> bool:
         if not self._attends_as_told():
             return False
         try:
-            begun = self._begin(groups, heads, range(len(groups)))
+            begun = self._begin(groups, heads, range(len(groups)), same)
             shared = [text for group in self._behind(groups, heads, begun, vocabulary=False) for text in group]
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
         except Exception:  # whatever a model makes of an attention mask that it does not know
             return False
         plain = self._plainly([text for group in groups for text in group], vocabulary=False)
@@ -122,13 +128,9 @@ class Reader:
             found.update(zip(rows, token_scores(label_logits(self.model, batch), vocabulary), strict=True))
         return [found[row] for row in range(len(texts))]
 
-    def _begin(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], of: Sequence[int]) -> Begun:
-        """Run the first `heads` tokens of some groups, the shortest first; what all begin with, as a template does,
-        once."""
+    def _begin(self, groups: Sequence[Sequence[Encoded]], heads: Sequence[int], of: Sequence[int], same: int) -> Begun:
+        """Run the first `heads` tokens of some groups, the shortest first; the `same` that all begin with once."""
         begun = [groups[i][0].ids[: heads[i]] for i in of]
-        same = min(branches.in_common(begun), min(heads[i] for i in of) - 1) if len(begun) > 1 else 0
-        if same < WORTH:
-            same = 0
         before = self._run([begun[0][:same]]) if same else None
         rest, many = [ids[same:] for ids in begun], BEGINNINGS * self.batch_size
         return Begun(of, *joined([self._run(rest[i : i + many], before) for i in range(0, len(rest), many)]))
@@ -204,6 +206,16 @@ def beginning(group: Sequence[Encoded]) -> int:
     """Tokens that all texts of a group begin with, up to the one before the first label."""
     common = branches.in_common([text.ids for text in group])
     return max(0, min([common, *(max(text.labels_from, 1) - 1 for text in group)]))
+
+
+def _same(groups: Sequence[Sequence[Encoded]], heads: Sequence[int], of: Sequence[int]) -> int:
+    """Tokens that the beginnings of some groups begin with, as a template makes them, fewer than the shortest has; 0
+    where they are too few to be run by themselves."""
+    if len(of) < 2:
+        return 0
+    common = branches.in_common([groups[i][0].ids[: heads[i]] for i in of])
+    same = min(common, min(heads[i] for i in of) - 1)
+    return same if same >= WORTH else 0
 
 
 def keys_and_values(
