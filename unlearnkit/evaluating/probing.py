@@ -164,7 +164,7 @@ class Evaluator:
         return [text.strip() for text in self.tokenizer.batch_decode(said, skip_special_tokens=True)]
 
     def _alone(self, row: int, prompt: Sequence[int], max_new_tokens: int, choose: Choice) -> list[int]:
-        """A recurrent model's continuation: its state cannot be padded."""
+        """The continuation by a model that keeps states: they are not padded, and no rows are taken from them."""
         if not prompt:
             return []
         ids = torch.tensor([list(prompt)], device=next(self.model.parameters()).device)
