@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from architectures import MODELS
 from torch import nn
 
 from unlearnkit.models import packed as room
-from unlearnkit.models.packed import packed
+from unlearnkit.models.packed import packable, packed
 
 pytestmark = pytest.mark.skipif(not room._works(torch.float32), reason="this build of torch has no oneDNN")
 
@@ -87,12 +88,31 @@ def test_it_is_left_as_it_was_where_something_fails():
 def test_there_has_to_be_memory_for_the_copies(monkeypatch: pytest.MonkeyPatch):
     model = MODELS["llama"]()
     size = sum(layer.weight.nbytes for layer in model.modules() if type(layer) is nn.Linear)
-    monkeypatch.setattr(room, "_memory", lambda: size / room.SHARE)
-    with packed(model):
-        assert through(model)
-    monkeypatch.setattr(room, "_memory", lambda: size / room.SHARE - 1)
-    with packed(model):
-        assert not through(model)
+
+    def there(all_told: float, free: float) -> None:
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=all_told, available=free))
+
+    for times, takes in ((4, True), (3.99, False)):
+        there(times * size, 100 * size)
+        with packed(model):
+            assert bool(through(model)) == takes
+    for times, takes in ((2, True), (1.99, False)):
+        there(100 * size, times * size)
+        with packed(model):
+            assert bool(through(model)) == takes
+    there(100 * size, 2 * size + 8)
+    assert room.fits(size, beside=8) and not room.fits(size, beside=9)
+
+
+def test_what_a_model_without_memory_could_have_packed_is_what_is_packed():
+    for name in ("llama", "gpt2", "bloom"):
+        model = MODELS[name]()
+        with torch.device("meta"):
+            bare = type(model)(model.config)
+        with packed(model):
+            assert through(model) == [
+                name for name, layer in bare.named_modules() if layer in packable(bare, device="meta")
+            ]
 
 
 class Other(nn.Linear):

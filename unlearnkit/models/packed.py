@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from unlearnkit.models.memory import allowed
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 KINDS = (torch.float32, torch.bfloat16)
-SHARE = 0.25
-"""Of the machine's memory, what the copies may take: a rule that gives the same on a machine whatever else it does."""
+SHARE, OF_FREE = 0.25, 0.5
+"""Of the memory that there is for this process, and of what is free of it now, what the copies may take."""
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def packed(model: nn.Module) -> Iterator[None]:
     """Within, a model's linear layers on the CPU go through copies of their weights, where there is memory for them; to
     rounding, nothing else changes. Weights must not change meanwhile. What needs a gradient takes the layers as they
     are."""
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and _can_be(layer)]
+    layers = packable(model)
     if not fits(sum(layer.weight.nbytes for layer in layers)):
         layers = []
     try:
@@ -40,16 +41,24 @@ def packed(model: nn.Module) -> Iterator[None]:
             vars(layer).pop("forward", None)
 
 
-def fits(size: int) -> bool:
-    """Whether there is memory for copies of so many bytes."""
-    return size <= SHARE * _memory()
+def packable(model: nn.Module, *, device: str = "cpu") -> list[nn.Linear]:
+    """A model's linear layers that can go through copies. Those on `device` "meta" could if they were on the CPU."""
+    return [layer for layer in model.modules() if isinstance(layer, nn.Linear) and _can_be(layer, device)]
 
 
-def _can_be(layer: nn.Linear) -> bool:
+def fits(size: int, *, beside: int = 0) -> bool:
+    """Whether there is memory for copies of so many bytes, once `beside` more bytes than now are taken."""
+    import psutil
+
+    free: int = psutil.virtual_memory().available - beside
+    return size <= min(SHARE * allowed(), OF_FREE * free)
+
+
+def _can_be(layer: nn.Linear, device: str) -> bool:
     if type(layer) is not nn.Linear or "forward" in vars(layer):
         return False
     weight, bias = layer.weight, layer.bias
-    plain = type(weight) is nn.Parameter and weight.device.type == "cpu" and weight.dtype in KINDS
+    plain = type(weight) is nn.Parameter and weight.device.type == device and weight.dtype in KINDS
     # The operator takes a bias for one that lies in one piece.
     whole = bias is None or (bias.is_contiguous() and bias.dtype == weight.dtype and bias.device == weight.device)
     return plain and whole and weight.numel() > 0 and _works(weight.dtype)
@@ -81,14 +90,3 @@ def _works(kind: torch.dtype) -> bool:
     except Exception:  # an operator that is not there, or takes something else
         return False
     return torch.allclose(found, nn.functional.linear(x, weight, bias), rtol=0.02, atol=0.02)
-
-
-def _memory() -> int:
-    """Bytes that this process may take at most."""
-    import psutil
-
-    found: int = psutil.virtual_memory().total
-    try:  # a container's own limit
-        return min(found, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    except (OSError, ValueError):
-        return found
