@@ -1,4 +1,4 @@
-"""What work takes: time from what earlier runs took, or else by a rule; memory and disk from sizes.
+"""What work takes: time from what earlier runs took, or else by a rule; disk from sizes.
 
 The rule: a forward pass takes 2 floating-point operations for each weight and token, its gradient 4 more, at the rate
 of a matrix product that is measured now; and each pass a moment of its own. It is right within a factor of `ROUGHLY`.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from unlearnkit.runs.dry.plan import Disk, Memory, Seconds, Stage
+from unlearnkit.runs.dry.plan import Disk, Seconds, Stage
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from unlearnkit.models import ModelSource
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import Store
@@ -31,22 +33,21 @@ MOMENT = 2e-4
 """Seconds that a decoder block takes in a pass however little there is in it."""
 STATES = {"adamw": 8, "sgd": 0, "adafactor": 0, "paged-adamw-8bit": 2}
 """Bytes that an optimiser keeps for each trained weight."""
-PER_HIDDEN = 68
-"""Bytes of activations that a decoder block keeps for each token and hidden number in float32, for the backward pass:
-twice the 34 that arXiv 2205.05198 counts in half precision, attention's own matrix aside."""
 KEPT = 3
 """Checkpoints on the disk at once: the newest two, and the one that is being written."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model's size; `layers` are its decoder blocks, each of which keeps `kept` numbers of a token that was read."""
+    """A model's size; `layers` are its decoder blocks, which together keep `kept` numbers of a token that was read, and
+    `linear` are the weights that a processor can have packed."""
 
     parameters: int
     width: int
     layers: int
     vocab: int
     kept: int
+    linear: int
 
 
 @cache
@@ -54,13 +55,33 @@ def size_of(source: ModelSource) -> Size:
     """A model's size, from its files."""
     from unlearnkit.losses import decoder_blocks
     from unlearnkit.models import skeleton
+    from unlearnkit.models.packed import packable
 
     model = skeleton(source)
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_attention_heads", None) or 1
-    shared = getattr(config, "num_key_value_heads", None) or heads
-    kept = 2 * source.width * shared // heads
-    return Size(source.parameters, source.width, len(decoder_blocks(model)), source.vocab, kept)
+    linear = sum(layer.weight.numel() for layer in packable(model, device="meta"))
+    layers = len(decoder_blocks(model))
+    kept = _kept(model)
+    if kept is None:
+        kept = 2 * source.width * layers  # as much as most with a head of keys and values for each of queries
+    return Size(source.parameters, source.width, layers, source.vocab, kept, linear)
+
+
+def _kept(model: PreTrainedModel) -> int | None:
+    """Numbers that a model on device "meta" keeps of one token: keys and values, or what its layers make of both. What
+    a recurrent layer keeps of all tokens together is not counted, and a window's end is not seen. None where the model
+    cannot be asked."""
+    import torch
+
+    from unlearnkit.models.load import quiet
+
+    token = torch.ones(1, 1, dtype=torch.int64, device="meta")
+    try:
+        with quiet(), torch.inference_mode():  # experts' products are known without memory in bfloat16 alone
+            cache = getattr(model.bfloat16()(input_ids=token, use_cache=True), "past_key_values", None)
+    except Exception:  # whatever a model does that needs numbers
+        return None
+    found = (getattr(layer, of, None) for layer in getattr(cache, "layers", ()) for of in ("keys", "values"))
+    return sum(int(one.numel()) for one in found if one is not None)
 
 
 @dataclass(frozen=True)
@@ -156,57 +177,6 @@ TOOK: Mapping[str, Callable[[Run], tuple[float, float] | None]] = {
 }  # fmt: skip
 """Seconds of a complete run by its kind, and how many texts were read in them, of an evaluation how many samples
 computed, as what is read of one is no matter of the run; None where they are not known."""
-
-
-# ------------------------------------------------------------------------------------------------------------- memory
-
-
-def reading_memory(
-    size: Size, texts: Iterable[Sequence[Any]], batch_size: int, *, copies: int = 1, **more: int
-) -> Memory:
-    """Of passes without a gradient over batches of the longest texts; `copies` of the weights are held, and `more`."""
-    tokens = _longest(texts) * batch_size
-    activations = 4 * tokens * size.width * 16  # a block's own, let go when the next has run
-    parts = {"weights": 4 * size.parameters * copies, "activations": activations, "logits": _logits(size, tokens, 2)}
-    return _beside(parts | more)
-
-
-def training_memory(
-    size: Size, plan: TrainingPlan, sets: Mapping[str, Sequence[Any]], *, trained: int, start: bool
-) -> Memory:
-    """Of optimiser steps: weights, gradients, what the optimiser keeps, the starting weights where the algorithm reads
-    them, and at most so much for activations of the longest texts together."""
-    rounded = plan.precision == "bf16"
-    each = 2 if rounded else 4
-    tokens = sum(_longest([items]) for items in sets.values()) * plan.batch_size
-    block = PER_HIDDEN * size.width * tokens
-    kept = block * (1 if plan.recompute else size.layers) + (4 * size.width * tokens * size.layers)
-    parts = {
-        "weights": each * size.parameters,
-        "gradients": each * trained,
-        "optimiser": (STATES[plan.optimizer] + (8 if rounded else 0)) * trained,  # float32 copies, and their gradients
-        "starting weights": each * trained if start else 0,
-        "activations": kept,
-        "logits": _logits(size, tokens, 3),
-    }
-    return _beside({name: value for name, value in parts.items() if value})
-
-
-def _logits(size: Size, tokens: int, copies: int) -> int:
-    return 4 * size.vocab * tokens * copies
-
-
-def _longest(sets: Iterable[Sequence[Any]]) -> int:
-    return max((len(item) for items in sets for item in items), default=0)
-
-
-def _beside(parts: Mapping[str, int]) -> Memory:
-    import psutil
-    import torch
-
-    if torch.cuda.is_available():
-        return Memory(parts, torch.cuda.get_device_name(), torch.cuda.mem_get_info()[0])
-    return Memory(parts, "this machine", int(psutil.virtual_memory().available))
 
 
 # --------------------------------------------------------------------------------------------------------------- disk

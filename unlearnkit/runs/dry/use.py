@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import NotFound
 from unlearnkit.runs.adapters import check_fit
-from unlearnkit.runs.dry.costs import Paces, no_disk, reading_memory, size_of, training_disk, training_memory
-from unlearnkit.runs.dry.evaluations import eval_memory, eval_stage
+from unlearnkit.runs.dry.costs import Paces, no_disk, size_of, training_disk
+from unlearnkit.runs.dry.evaluations import eval_memory, eval_stage, while_evaluating
+from unlearnkit.runs.dry.memory import longest, memory, reading, training_state, training_step, weights, width_of
 from unlearnkit.runs.dry.plan import Forecast, Option, Origin, Stage, Status
 from unlearnkit.runs.dry.scores import score_stage
 from unlearnkit.runs.dry.training import step_stage, unlearn_stages
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from unlearnkit.data.encode import Encoded
     from unlearnkit.runs import attack, evaluate, finetune, score, unlearn
     from unlearnkit.runs.inputs import Inputs
+    from unlearnkit.runs.watching import Evaluation
     from unlearnkit.runs.workplace import Workplace
     from unlearnkit.store import Store
     from unlearnkit.store.records import Run
@@ -44,11 +46,11 @@ def scoring(place: Workplace, made: score.Prepared, given: Collection[str] = ())
     status, stages = _status(run), []
     if status != "complete":
         stages = [paces.priced(score_stage(place, store, task), "score", task.scorer_name)]
-    texts = task.inputs.encoded.values() if task.scorer.reads_model else ()
+    tokens = task.batch_size * longest(task.inputs.encoded.values() if task.scorer.reads_model else ())
     return Forecast(
         "score", status, _id(run), _model(task.inputs), _data(task.inputs), _template(task.inputs),
         _options(place, made.asked, given), stages,
-        reading_memory(size, texts, task.batch_size, copies=2 * made.workers), no_disk(place),
+        memory(weights(size, 2 * made.workers), reading(size, tokens, tokens)), no_disk(place),
     )  # fmt: skip
 
 
@@ -113,7 +115,7 @@ def unlearning(
     ]
     asked = {**made.draft.config["request"], "probe_every": made.probe_every}
     sets = {name: read.get(name, read["forget"]) for name in made.method.reads}
-    return _training(place, made, made.method, now, stages, sets, asked, given)
+    return _training(place, made, made.method, now, stages, sets, asked, given, made.curve)
 
 
 def finetuning(place: Workplace, made: finetune.Prepared, given: Collection[str] = ()) -> Forecast:
@@ -127,16 +129,22 @@ def finetuning(place: Workplace, made: finetune.Prepared, given: Collection[str]
 def _training(
     place: Workplace, made: unlearn.Prepared | finetune.Prepared, method: Algorithm, now: _Stands,
     stages: Sequence[Stage], sets: Mapping[str, Sequence[Encoded]], asked: Mapping[str, Any], given: Collection[str],
+    curve: Evaluation | None = None,
 ) -> Forecast:  # fmt: skip
-    """What the plans of both training commands share. `sets` are those that a step reads."""
+    """What the plans of both training commands share. `sets` are those that a step reads, and `curve` what is evaluated
+    between steps."""
     inputs, plan, size = made.inputs, made.plan, size_of(made.inputs.model)
     trained = check_fit(inputs.model, method, made.draft.method, made.addition.adapter)
     resolved = {name: vars(plan)[name] for name in ("epochs", "lr", "optimizer")} | {"steps": plan.steps}
     asked = {**{key: value for key, value in asked.items() if key != "schedule"}, **asked["schedule"], **resolved}
+    held = training_state(size, plan, trained=trained, start=method.reads_reference)
+    turns = [training_step(size, plan, sets)]
+    if curve is not None:
+        turns.append(while_evaluating(place, size, curve.task, beside=sum(held.values()), each=width_of(plan)))
     return Forecast(
         made.draft.kind, now.status, _id(now.run), _model(inputs), _data(inputs), _template(inputs),
         _options(place, asked, given, {*resolved, "probe_every"}), [] if now.status == "complete" else stages,
-        training_memory(size, plan, sets, trained=trained, start=method.reads_reference),
+        memory(held, *turns),
         training_disk(place, size, plan, trained, out=str(now.folder)),
         step=now.done if now.status == "resume" else None, out=str(now.folder),
     )  # fmt: skip
