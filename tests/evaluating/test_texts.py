@@ -19,7 +19,7 @@ from unlearnkit.evaluating.branches import rows
 from unlearnkit.evaluating.cache import ROOM
 from unlearnkit.evaluating.generation import continuations
 from unlearnkit.evaluating.texts import BEGINNINGS, WORTH, Reader, beginning
-from unlearnkit.past import NAMES
+from unlearnkit.past import NAMES, past_of
 
 
 def asked(n: int = 5, answers: int = 3) -> list[list[Encoded]]:
@@ -219,7 +219,7 @@ def test_keys_and_values_of_beginnings_are_held_once():
     groups = [[Encoded((*head, 1, answer), tokens) for answer in (2, 3)] for head in heads]
     reader = Reader(model, 0, batch_size)
     reader.read(groups[:2])  # tries whether sharing gives the same
-    whole = model(torch.tensor([heads[0]]), use_cache=True).past_key_values
+    whole = past_of(model(torch.tensor([heads[0]]), use_cache=True))
     once = n * sum(layer.keys.nbytes + layer.values.nbytes for layer in whole.layers)
     with Held() as held:
         reader.read(groups)

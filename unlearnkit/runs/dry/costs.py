@@ -73,11 +73,12 @@ def _kept(model: PreTrainedModel) -> int | None:
     import torch
 
     from unlearnkit.models.load import quiet
+    from unlearnkit.past import past_of
 
     token = torch.ones(1, 1, dtype=torch.int64, device="meta")
     try:
         with quiet(), torch.inference_mode():  # experts' products are known without memory in bfloat16 alone
-            cache = getattr(model.bfloat16()(input_ids=token, use_cache=True), "past_key_values", None)
+            cache = past_of(model.bfloat16()(input_ids=token, use_cache=True))
     except Exception:  # whatever a model does that needs numbers
         return None
     found = (getattr(layer, of, None) for layer in getattr(cache, "layers", ()) for of in ("keys", "values"))
