@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unlearnkit.store.records import AggregateRow
 
 REASONS = {
+    "not_measured": "not measured",
     "no_data": "no data: --data SPLIT=DATA, or the option of its name",
     "no_reference": "needs --reference: a model that never saw the forget set, or a run of one",
     "no_reference_truth_ratio": "the reference has no truth ratio, or by another definition",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,8 +35,10 @@ def certificate_sheets(document: Mapping[str, Any]) -> Iterator[Sheet]:
 
 def _numbers(rows: Sequence[Mapping[str, Any]]) -> Sheet:
     sheet = Sheet("before and after", text("number"), *(number(n) for n in ("before", "after", "retain-only")))
+    twice = {name for name, n in Counter(row["name"] for row in rows).items() if n > 1}
     for row in rows:
-        sheet.add(row["name"], *(_value(row[when]) for when in ("before", "after")), figure(row["retain_only"]))
+        name = f"{row['name']} ({row['suite']})" if row["name"] in twice else row["name"]
+        sheet.add(name, *(_value(row[when]) for when in ("before", "after")), figure(row["retain_only"]))
     return sheet
 
 
