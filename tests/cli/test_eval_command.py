@@ -48,6 +48,19 @@ def test_a_number_over_samples_is_shown_with_its_interval(cli: Cli, tiny_model_d
     assert shown == pytest.approx([row["value"], row["low"], row["high"], 8], abs=5e-4)
 
 
+def test_what_numbers_were_held_against_is_said(cli: Cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path):
+    assert (
+        cli("finetune", "--model", tiny_model_dir, "--data", retain_file, "--max-steps", 1, "--out", "other").code == 0
+    )
+    words = ["eval", tiny_model_dir, "--forget", forget_file, "--max-new-tokens", 2]
+    assert "held against" not in cli(*words).out
+    found = cli(*words, "--reference", "other")
+    listed = cli("runs", "list", "--kind", "eval", "--format", "json").json
+    (other,) = (run["run"] for run in listed["runs"] if run["model_label"] == "other")
+    assert f"held against {other}" in found.out
+    assert other in cli("runs", "show", "@last").out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

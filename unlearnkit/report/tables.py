@@ -199,7 +199,9 @@ def _with_interval(f: Figure | AggregateRow) -> str:
 
 
 def _aggregates(aggregates: Mapping[str, AggregateRow]) -> Sheet:
-    sheet = Sheet("over samples", fixed("number"), text("value [95 % interval]"), number("n"))
+    against = dict.fromkeys(row.reference for row in aggregates.values() if row.reference)
+    note = f"held against {', '.join(against)}" if against else ""
+    sheet = Sheet("over samples", fixed("number"), text("value [95 % interval]"), number("n"), note=note)
     for name, row in aggregates.items():
         sheet.add(name, _with_interval(row), "" if row.n is None else str(row.n))
     return sheet

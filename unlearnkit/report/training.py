@@ -69,6 +69,7 @@ def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
     """One run in full."""
     sheet = Sheet(f"{run.kind} run {run.id}", fixed("what"), text("value"))
     model, asked = store.model(run.model), run.config.get("request", {})
+    against = list(dict.fromkeys(row.reference for row in store.aggregates(run.id) if row.reference))
     again = [event.message for event in store.events(run.id) if event.code == "rerun"]
     facts: dict[str, Any] = {
         "state": state(run),
@@ -82,6 +83,7 @@ def run_tables(store: Store, run: Run, steps: Sequence[StepRow]) -> list[Sheet]:
         **{f"sampler {key}": value for key, value in asked.get("sampler_options", {}).items()},
         **run.config.get("plan", {}),
         **{SUMMARY.get(key, key): value for key, value in run.summary.items() if key != "terms"},
+        **({"held against": against} if against else {}),
         **run.environment,
         "command": " ".join(run.argv) or "from Python",
         "created": run.created,
