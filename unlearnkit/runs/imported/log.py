@@ -38,7 +38,7 @@ class Log:
 
     `form` is the program whose it is, `suite` what it measured, by our name. `uses` are metrics that our suite does not
     have, by the name of their values, and `aggregates` what it lacks of numbers over samples; `claims` are what the log
-    itself gives as figures ("split.metric") and aggregates."""
+    itself gives as figures ("split.metric") and aggregates, and `left` names what of it is not taken."""
 
     form: str
     suite: str
@@ -46,6 +46,7 @@ class Log:
     uses: Sequence[Use] = ()
     aggregates: Sequence[Use] = ()
     claims: Mapping[str, Value] = field(default_factory=dict)
+    left: Sequence[str] = ()
 
 
 ROUGES = (Use("rouge1", "rouge", {"variant": "rouge1"}), Use("rouge_f1", "rouge", {"score": "f1"}))

@@ -100,7 +100,13 @@ def log(document: Document) -> Log | None:
     splits = {split: [draft.row(at) for at, draft in sorted(rows.items())] for split, rows in drafts.items()}
     uses = (*OWN, *ROUGES, *(attack.use for attack in ATTACKS.values()))
     aggregates = [use for name, use in AGGREGATES.items() if name in content]
-    return Log("openunlearning", "muse" if muse else "tofu", splits, uses, aggregates, claims)
+    left = [name for name, of in content.items() if isinstance(of, dict) and not _has_counterpart(name, of, muse)]
+    return Log("openunlearning", "muse" if muse else "tofu", splits, uses, aggregates, claims, left)
+
+
+def _has_counterpart(name: str, of: Mapping[str, Any], muse: bool) -> bool:
+    """Whether a metric's rows are taken, or its number is computed here."""
+    return name in OVER_ROWS or (BY_INDEX in of and _meant(name, muse) is not None)
 
 
 def _has_rows(of: Any) -> bool:
@@ -240,3 +246,6 @@ AGGREGATES = {
 } | {"privleak": Use("privacy_leakage", "privacy_leakage", {"score": "min_k"})}
 """Over both sides, computed here from the rows or said to be missing. An area is high there too where the forget set
 is told from the holdout as what was trained on, and its leakage is MUSE's as here."""
+
+OVER_ROWS = {*AGGREGATES, "forget_quality", "model_utility"}
+"""Its numbers over samples that stand here too, or are said to be missing."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from unlearnkit.runs.identity import digest
 from unlearnkit.runs.imported import lm_eval, openunlearning, tofu
 from unlearnkit.runs.imported.files import Document, Malformed, read
 from unlearnkit.runs.imported.log import Log
+from unlearnkit.runs.imported.notes import contradicted, not_taken, partly
 from unlearnkit.runs.imported.rows import values_of
 from unlearnkit.runs.imported.samples import sample_set
 from unlearnkit.runs.inputs import read_set, record_set, request
@@ -32,9 +32,6 @@ KNOWN = (
 )
 EVERY = {"eval_log_aggregated", "eval_log", "TOFU_EVAL", "MUSE_EVAL"}
 """What files of any run are called: their folder says more."""
-CLAIM, ROUNDING = 1e-3, 1e-9
-"""By how much, of the value itself or about 0, a number of a log may differ from what its rows give before it is
-said."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +127,7 @@ class _Draft:
     texts: Sequence[records.Generation]
     against: records.Run | None
     label: str
+    notes: Sequence[str]
 
 
 def _draft(
@@ -156,7 +154,8 @@ def _draft(
     aggregates = {use.name: use for use in (*(base.aggregates if base else ()), *log.aggregates)}
     suite = Suite(log.suite, splits, tuple(aggregates.values()), about=f"imported from {log.form}")
     against = None if reference is None else reference_for(place, reference, sets)
-    return _Draft(documents, log, suite, sets, results, texts, against, label)
+    notes = (*not_taken(log), *partly(log, data))
+    return _Draft(documents, log, suite, sets, results, texts, against, label, notes)
 
 
 def _name(path: Path) -> str:
@@ -210,7 +209,7 @@ def _record(place: Workplace, draft: _Draft, asked: Mapping[str, object]) -> Imp
             summary = {"label": draft.label, "splits": list(draft.sets)}
             run = place.store.finish(run.id, "complete", summary=summary)
     report = _report(place, run, draft, new)
-    for said in _contradicted(draft.log, report):
+    for said in (*draft.notes, *contradicted(draft.log, report)):
         place.progress.warn(said)
     undefined = sum(row.value is None for row in draft.results)
     return Imported(report, draft.log.form, [document.path for document in draft.documents], new, undefined)
@@ -234,15 +233,3 @@ def _report(place: Workplace, run: records.Run, draft: _Draft, new: bool) -> Eva
         missing=lacking(figures, aggregates),
         meanings=meanings(place, draft.suite),
     )
-
-
-def _contradicted(log: Log, report: EvalReport) -> Iterator[str]:
-    """Figures and aggregates that a log gives and its rows do not."""
-    for name, claim in log.claims.items():
-        aggregate = report.aggregates.get(name)
-        found = aggregate or report.metrics.get(name)
-        if found is None or found.value is None or not isinstance(claim, float):
-            continue
-        if not math.isclose(found.value, claim, rel_tol=CLAIM, abs_tol=ROUNDING):
-            against = f" against run {aggregate.reference}" if aggregate and aggregate.reference else ""
-            yield f"{name}: the log says {claim:.4g}, its {found.n} rows {found.value:.4g}{against}, which is taken"
