@@ -28,6 +28,8 @@ class About:
     ge: float | None = None
     lt: float | None = None
     le: float | None = None
+    metric: bool = False
+    """Whether the value, or each of several, is the name that a metric has in the suite."""
 
     def refuses(self, number: float) -> bool:
         """Whether a number is out of bounds."""
@@ -57,9 +59,13 @@ def option(
     ge: float | None = None,
     lt: float | None = None,
     le: float | None = None,
+    metric: bool = False,
 ) -> T:
-    """A dataclass field with a default, one line of help, and bounds that its value must keep."""
-    return field(default=default, metadata={_METADATA: About(help, gt, ge, lt, le)})
+    """A dataclass field with a default, one line of help, and bounds that its value must keep.
+
+    An aggregate's option that is a `metric` names one of the suite, or several: a suite that gives it another is
+    refused before anything is loaded."""
+    return field(default=default, metadata={_METADATA: About(help, gt, ge, lt, le, metric)})
 
 
 def about(metadata: Mapping[str, object]) -> About:

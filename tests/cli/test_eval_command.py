@@ -77,6 +77,33 @@ def test_what_cannot_be_meant(cli: Cli, tiny_model_dir: Path, words: list[str], 
     assert (found.error["code"], said in found.error["message"]) == (code, True)
 
 
+AGGREGATE = """
+splits:
+  forget: {metrics: [probability, {mk4: {plugin: min_k, k: 0.4}}]}
+  holdout: {metrics: [{mk4: {plugin: min_k, k: 0.4}}]}
+aggregates: [{auc_mk4: {plugin: %s}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "code", "said", "hint"),
+    [
+        ("auc, score: mk5", "suite", 'auc_mk4: the suite has no metric "mk5"', 'did you mean "mk4"?'),
+        ("auc, score: nix", "suite", 'auc_mk4: the suite has no metric "nix"', "its metrics: probability, mk4"),
+        ("utility, metrics: [mk4, rouge]", "suite", 'the suite has no metric "rouge"', "its metrics: probability, mk4"),
+        ("auc, scor: mk4", "option", 'has no option "scor"', 'did you mean "score"?'),
+    ],
+)
+def test_an_aggregate_of_what_the_suite_lacks_is_refused_at_once(
+    cli: Cli, tiny_model_dir: Path, aggregate: str, code: str, said: str, hint: str
+):
+    Path("mine.yaml").write_text(AGGREGATE % aggregate)
+    for words in (("eval", tiny_model_dir, "--forget", "gone.jsonl", "--suite"), ("suites", "show")):
+        error = cli(*words, "mine.yaml", "--format", "json").error
+        assert (error["code"], said in error["message"], error["hint"]) == (code, True, hint)
+    assert not Path("unlearnkit.db").exists()
+
+
 def test_the_hub_is_read_where_that_is_asked_for_and_no_data_are_named(
     cli: Cli, tiny_model_dir: Path, bio: Path, monkeypatch: pytest.MonkeyPatch
 ):

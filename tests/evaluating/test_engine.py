@@ -74,17 +74,17 @@ def test_a_metric_may_be_called_as_a_need_is(run: Callable[..., EvalReport], sui
 def test_other_numbers_over_the_same_samples_are_another_run_of_the_same_values(
     run: Callable[..., EvalReport], suite: Callable[..., str], asked: Asked, tmp_path: Path
 ):
-    name = suite("one", "probability")
-    plain = (tmp_path / name).read_text()
+    names = ("probability", "exact_memorization")
+    file = suite("one", *names)
+    plain = (tmp_path / file).read_text()
     found = []
-    for share in ("[probability]", "[rouge]"):
-        (tmp_path / name).write_text(
-            f"{plain}\naggregates: [{{uc: {{plugin: unlearning_completeness, metrics: {share}}}}}]"
+    for name in names:
+        (tmp_path / file).write_text(
+            f"{plain}\naggregates: [{{uc: {{plugin: unlearning_completeness, metrics: [{name}]}}}}]"
         )
-        found.append(run(name))
+        found.append(run(file))
+        assert found[-1].aggregates["uc"].value == 1 - found[-1].metrics[f"forget.{name}"].value  # type: ignore[operator]
     assert found[0].run != found[1].run and len(asked) == 1
-    assert found[0].aggregates["uc"].value == 1 - found[0].metrics["forget.probability"].value  # type: ignore[operator]
-    assert found[1].aggregates["uc"].value is None
 
 
 def test_two_suites_at_once_make_one_pass(run: Callable[..., EvalReport], suite: Callable[..., str], asked: Asked):

@@ -22,7 +22,7 @@ Sides = tuple[np.ndarray, np.ndarray]
 class Membership(Aggregate):
     """What attacks have in common: a score, and the splits whose samples are to be told apart."""
 
-    score: str = option("loss", "the metric, by its name in the suite")
+    score: str = option("loss", "the metric, by its name in the suite", metric=True)
     members: str = option("forget", "split of what the model was trained on")
     others: str = option("holdout", "split of what it never saw")
 
@@ -90,7 +90,7 @@ class PrivacyLeakage(Membership):
     Source: Shi et al., MUSE, arXiv 2407.06460; its area counts that way round.
     """
 
-    score: str = option("min_k", "the metric, by its name in the suite")
+    score: str = option("min_k", "the metric, by its name in the suite", metric=True)
 
     needs_reference: ClassVar[bool] = True
     source: ClassVar[str] = "2407.06460"

@@ -24,7 +24,9 @@ class UnlearningCompleteness(Aggregate):
     """
 
     metrics: tuple[str, ...] = option(
-        ("probability", "rouge", "exact_memorization", "extraction_strength"), "metrics of the forget set that count"
+        ("probability", "rouge", "exact_memorization", "extraction_strength"),
+        "metrics of the forget set that count",
+        metric=True,
     )
 
     source: ClassVar[str] = "2504.06658"

@@ -26,7 +26,9 @@ class Utility(Aggregate):
 
     splits: tuple[str, ...] = option(tuple(TERMS), "splits that are to be kept")
     metrics: tuple[str, ...] = option(
-        ("probability", "probability_options", "rouge", "truth_ratio"), "metrics that count, where a split has them"
+        ("probability", "probability_options", "rouge", "truth_ratio"),
+        "metrics that count, where a split has them",
+        metric=True,
     )
 
     source: ClassVar[str] = "2504.06658"

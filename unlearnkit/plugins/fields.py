@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, get_type_hints
 
@@ -100,6 +100,17 @@ def options_of(instance: object) -> dict[str, object]:
         value = _converted(field.name, getattr(instance, field.name), field, annotation)
         canonical[field.name] = jsonable(value, annotation)
     return canonical
+
+
+def metrics_named(instance: object, given: Iterable[str]) -> list[str]:
+    """The metrics that those of a plugin's options name that were given; by default it may name some that are not
+    there."""
+    names: list[str] = []
+    for field in fields(type(instance)):  # type: ignore[arg-type]
+        if field.name in given and about(field.metadata).metric:
+            value = getattr(instance, field.name)
+            names += [value] if isinstance(value, str) else value
+    return names
 
 
 def _options(plugin: type) -> Iterator[tuple[Field[Any], Any]]:

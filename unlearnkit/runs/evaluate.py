@@ -23,6 +23,7 @@ from unlearnkit.runs.figures import (
     Figure,
     Metrics,
     aggregate_json,
+    aggregates_of,
     figure_json,
     figures_of,
     meaning_json,
@@ -346,8 +347,8 @@ def _code(place: Workplace, metric: Metric, use: Use) -> list[Any]:
 def checked_suite(
     place: Workplace, name: str, data: Iterable[str], *, max_new_tokens: int | None, batch_size: int = BATCH_SIZE
 ) -> Suite:
-    """The suite, or several joined by "+", with the splits of the data; and the numbers of an evaluation in their
-    bounds."""
+    """The suite, or several joined by "+", with the splits of the data; what it names is there, and the numbers of an
+    evaluation are in their bounds."""
     chosen = place.suite(name)
     data = list(data)
     unknown = sorted(set(data) - set(chosen.splits))
@@ -358,6 +359,7 @@ def checked_suite(
             code="split",
         )
     check_numbers(max_new_tokens, batch_size)
+    aggregates_of(place, chosen)
     return chosen.only(*data)
 
 

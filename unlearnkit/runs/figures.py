@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.contracts import Metric
-from unlearnkit.errors import UnlearnkitError
-from unlearnkit.plugins import options_of
+from unlearnkit.contracts import Aggregate, Metric
+from unlearnkit.errors import BadInput, UnlearnkitError
+from unlearnkit.plugins import metrics_named, options_of
+from unlearnkit.plugins.origin import nearest
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.scored import bins, scored, third_names
 from unlearnkit.store import records
@@ -214,6 +215,24 @@ def metrics_of(place: Workplace, chosen: Suite) -> Metrics:
         for split, of in chosen.splits.items()
         for use in of.metrics
     }
+
+
+def aggregates_of(place: Workplace, chosen: Suite) -> dict[str, Aggregate]:
+    """The aggregates of a whole suite, by name.
+
+    Raises:
+        BadInput: code "suite", where an option names a metric that the suite does not have.
+    """
+    known = dict.fromkeys(use.name for of in chosen.splits.values() for use in of.metrics)
+    found: dict[str, Aggregate] = {}
+    for use in chosen.aggregates:
+        found[use.name] = place.plugins.build("aggregate", use.plugin, use.options)
+        for name in metrics_named(found[use.name], use.options):
+            if name not in known:
+                meant = nearest(name, known)
+                hint = f'did you mean "{meant}"?' if meant else f"its metrics: {', '.join(known)}"
+                raise BadInput(f'{use.name}: the suite has no metric "{name}"', hint=hint, code="suite")
+    return found
 
 
 def suite_of(place: Workplace, run: records.Run) -> Suite:

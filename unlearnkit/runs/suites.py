@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from unlearnkit.data.layout import Layout
-from unlearnkit.runs.figures import metrics_of
+from unlearnkit.runs.figures import aggregates_of, metrics_of
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.suites import Split
 
@@ -58,7 +58,7 @@ def describe(place: Workplace, name: str) -> SuiteNeeds:
     """A suite, or several joined by "+".
 
     Raises:
-        NotFound, BadInput: as `Workplace.suite`.
+        NotFound, BadInput: as `Workplace.suite` and `aggregates_of`.
     """
     suite = place.suite(name)
     metrics = metrics_of(place, suite)
@@ -72,8 +72,9 @@ def describe(place: Workplace, name: str) -> SuiteNeeds:
         behind = of.examples or (of.before if "prefixed" in needs else None)
         splits.append(SplitNeeds(split, of.about, _columns(of), extra, names, of.template, behind, of.hub))
     numbers = []
+    aggregates = aggregates_of(place, suite)
     for use in suite.aggregates:
-        aggregate = place.plugins.build("aggregate", use.plugin, use.options)
+        aggregate = aggregates[use.name]
         numbers.append(Number(use.name, use.plugin, aggregate.needs_reference, aggregate.direction))
     return SuiteNeeds(suite.name, suite.about, suite.source, splits, numbers)
 
