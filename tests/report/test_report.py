@@ -207,9 +207,9 @@ def test_what_evaluations_lack_stands_once_with_why(cli: Cli, lab: Lab, copy: Pa
     assert len(re.findall(r"#\d", row)) == 2
     told = " ".join(re.sub(r"#\d", "", lacking).split())
     for name, what in (
-        ("auc_loss", "--forget and --holdout"),
+        ("auc_loss", "both splits, forget and holdout"),
         ("tpr_loss", "1 / fpr of them, so 100 for an fpr of 0.01"),
-        ("some_utility", "--retain, where the suite has that split"),
+        ("some_utility", "it needs the split retain"),
     ):
         assert re.search(rf"{name} [^_]*{what}", told), name
 

@@ -481,7 +481,10 @@ def reference_run(place: Workplace, ref: str, inputs: Inputs) -> records.Run:
     run = place.reading().run(ref)
     found = _fitting(place, run, inputs)
     if found is None:
-        raise _no_reference(run, inputs.sets, ", with the same wrong answers and template")
+        label = _forget_label(inputs.sets)
+        again = f"unlearnkit eval MODEL --forget {label} …"
+        hint = f"unlearnkit import LOG --data forget={label}, where it is of these data" if is_imported(run) else again
+        raise _no_reference(run, f"{label}, with the same wrong answers and template", hint)
     if is_imported(found):
         place.progress.warn(f"reference {found.id} was imported: whether its template was the same is not known")
     return found
@@ -496,18 +499,19 @@ def reference_for(place: Workplace, ref: str, sets: Mapping[str, SampleSet]) -> 
     run = place.reading().run(ref)
     found = _evaluation(place, run, sets, lambda e: _same_samples(place, e, sets))
     if found is None:
-        raise _no_reference(run, sets, "")
+        same = "import both logs with the same --data for each such split, or both without"
+        hint = same if is_imported(run) else "unlearnkit eval MODEL --forget DATA, with the rows of the log"
+        raise _no_reference(run, f"the same samples as {_forget_label(sets)}", hint)
     return found
 
 
-def _no_reference(run: records.Run, sets: Mapping[str, SampleSet], more: str) -> UnlearnkitError:
-    label = ", ".join(chosen.label for split, chosen in sets.items() if to_be_forgotten(split))
+def _forget_label(sets: Mapping[str, SampleSet]) -> str:
+    return ", ".join(chosen.label for split, chosen in sets.items() if to_be_forgotten(split))
+
+
+def _no_reference(run: records.Run, wanted: str, hint: str) -> UnlearnkitError:
     why = "is another evaluation" if run.kind == "eval" else "has no evaluation"
-    return UnlearnkitError(
-        f"run {run.id} {why}: needed is a complete one on {label}{more}",
-        hint=f"unlearnkit eval MODEL --forget {label} …",
-        code="reference",
-    )
+    return UnlearnkitError(f"run {run.id} {why}: needed is a complete one on {wanted}", hint=hint, code="reference")
 
 
 def known_reference(place: Workplace, ref: str, inputs: Inputs) -> records.Run | None:
@@ -596,7 +600,8 @@ def same_asked(run: records.Run, inputs: Inputs) -> bool:
 
 def _check_forgets(sets: Mapping[str, SampleSet]) -> None:
     if not any(map(to_be_forgotten, sets)):
-        raise BadInput("--reference is for the forget set", hint="--forget DATA", code="reference")
+        hint = f"leave it out, or evaluate what is to be forgotten (eval --forget DATA): here is only {', '.join(sets)}"
+        raise BadInput("--reference is for the forget set", hint=hint, code="reference")
 
 
 def asked_of(inputs: Inputs) -> dict[str, str]:

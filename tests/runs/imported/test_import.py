@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,28 @@ def test_a_reference_is_of_the_same_samples(cli: Cli, file: Path, tmp_path: Path
     assert len(cli("runs", "list", *JSON).json["runs"]) == 1
     retain = cli("import", write(tmp_path / "r.json", {"retain": split(name="retain")}), "--reference", other, *JSON)
     assert (retain.code, retain.error["code"]) == (2, "reference")
+    assert retain.error["hint"].startswith("leave it out") and retain.error["hint"].endswith("only retain")
+
+
+def test_a_reference_without_its_data_is_to_be_imported_again(cli: Cli, forget_file: Path, tmp_path: Path):
+    log = as_openunlearning_writes_it({"forget": split(8)}, texts=False)
+    reference = cli("import", write(tmp_path / "retain" / "TOFU_EVAL.json", log), *JSON).json["run"]
+    mine = write(tmp_path / "npo" / "TOFU_EVAL.json", {**log, "note": {}})
+    words = ("import", mine, "--data", f"forget={forget_file}", *JSON)
+    hint = cli(*words, "--reference", reference).error["hint"]
+    assert "import both logs with the same --data" in hint and "eval" not in hint
+    again = cli("import", tmp_path / "retain" / "TOFU_EVAL.json", "--data", f"forget={forget_file}", *JSON).json["run"]
+    assert cli(*words, "--reference", again).json["aggregates"]["forget_quality"]["value"] == 1.0
+
+
+def test_why_a_number_is_missing_names_no_option_that_import_lacks(cli: Cli, tmp_path: Path):
+    side = {"value_by_index": {"0": {"score": 1.0}}}
+    log = as_openunlearning_writes_it({"forget": split()}) | {"mia_loss": {"forget": side}}
+    _, _, missing = cli("import", write(tmp_path / "TOFU_EVAL.json", log)).out.partition("not there")
+    offered = cli("import", "--help").out
+    assert {"forget_quality", "model_utility", "auc_loss"} <= {*missing.split()}
+    named = set(re.findall(r"--[a-z]+", missing))
+    assert named == {"--reference"} and all(name in offered for name in named)
 
 
 def test_an_imported_run_is_a_reference_of_an_own_evaluation(
