@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,36 @@ def test_a_name_goes_with_its_split_or_as_a_variant(cli: Cli):
     (variant,) = cli("metrics", "show", "rouge1", *JSON).json["metrics"]
     assert (variant["plugin"], variant["options"]) == ("rouge", {"variant": "rouge1"})
     assert "rouge with variant=rouge1" in cli("metrics", "show", "retain.rouge1").out
+
+
+def test_a_suites_own_name_is_known_once_something_was_evaluated_by_it(
+    cli: Cli, tiny_model_dir: Path, forget_file: Path, retain_file: Path
+):
+    Path("mine.yaml").write_text("splits: {forget: {metrics: [{mk4: {plugin: min_k, k: 0.4}}]}}\naggregates: []")
+    assert cli("metrics", "show", "mk4", *JSON).code == 3
+    for data in (forget_file, retain_file):
+        assert cli("eval", tiny_model_dir, "--forget", data, "--suite", "mine.yaml", *JSON).code == 0
+    for name in ("mk4", "forget.mk4"):
+        (found,) = cli("metrics", "show", name, *JSON).json["metrics"]
+        assert (found["plugin"], found["options"]["k"], found["suites"]) == ("min_k", 0.4, {"mine.yaml": ["forget"]})
+    assert "min_k with" in cli("metrics", "show", "mk4").out
+    Path("unlearnkit.db").write_bytes(b"no store")
+    assert cli("metrics", "show", "rouge").code == 0
+
+
+def test_every_name_on_the_table_of_an_imported_log_is_known(cli: Cli):
+    side = {"value_by_index": {"0": {"score": 1.0}, "1": {"score": 2.0}}}
+    attacks = {name: {"forget": side, "holdout": side} for name in ("mia_reference", "mia_gradnorm", "mia_min_k")}
+    Path("TOFU_EVAL.json").write_text(json.dumps({**attacks, "extraction_strength": side}))
+    row = {"doc_id": 0, "doc": {}, "target": "4", "filter": "strict-match", "acc": 1.0}
+    Path("samples_gsm.jsonl").write_text(json.dumps(row))
+    for file in ("TOFU_EVAL.json", "samples_gsm.jsonl"):
+        found = cli("import", file, *JSON).json
+        for name in (*found["metrics"], *found["aggregates"]):
+            shown = cli("metrics", "show", name, *JSON).json["metrics"]
+            assert {d["name"] for d in shown} <= {name, name.partition(".")[2]}, name
+    (norm,) = cli("metrics", "show", "grad_norm_mean", *JSON).json["metrics"]
+    assert norm["definition"].startswith("Mean over the weight tensors") and norm["options"]["by"] == "OpenUnlearning"
 
 
 def test_a_name_with_a_mistake_is_told_as_such(cli: Cli):

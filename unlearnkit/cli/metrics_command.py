@@ -39,7 +39,10 @@ def list_metrics(place: Workplace, screen: Output) -> None:
 @make_command("show", examples="unlearnkit metrics show truth_ratio")
 @click.argument("name")
 def show(place: Workplace, screen: Output, name: str) -> None:
-    """One number in full. NAME is as it stands in a report, with its split or without."""
+    """One number in full. NAME is as it stands in a report, with its split or without.
+
+    Names that a suite of one's own or an imported log gives are known by the evaluations in the store.
+    """
     from unlearnkit.runs.definitions import define
 
     found = define(place, name)

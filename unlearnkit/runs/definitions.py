@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from unlearnkit.contracts import Direction
-from unlearnkit.errors import NotFound
+from unlearnkit.errors import NotFound, UnlearnkitError
 from unlearnkit.plugins.hooks import SUITE
 from unlearnkit.plugins.origin import nearest
-from unlearnkit.runs.imported.log import ROUGES
+from unlearnkit.runs.imported.log import ROUGES, recorded_as
 from unlearnkit.suites import Suite, Use
 
 if TYPE_CHECKING:
@@ -94,10 +95,15 @@ class Definition:
         }
 
 
-def definitions(place: Workplace) -> list[Definition]:
-    """Every metric and aggregate by name, and the names under which suites use them with other options."""
+Used = tuple[Kind, Use, str, "str | None"]
+"""A use in a suite, with the suite's name and the split."""
+
+
+def definitions(place: Workplace, evaluated: Iterable[Used] = ()) -> list[Definition]:
+    """Every metric and aggregate by name, and the names under which suites use them with other options, or under which
+    something was `evaluated`."""
     there = {kind: place.plugins.offers(kind) for kind in KINDS}
-    used = [one for one in _used(place) if one[1].plugin in there[one[0]]]
+    used = [one for one in (*_used(place), *evaluated) if one[1].plugin in there[one[0]]]
     found = []
     for kind in KINDS:
         plugins = [(kind, Use(name, name)) for name in there[kind]]
@@ -108,12 +114,13 @@ def definitions(place: Workplace) -> list[Definition]:
 
 
 def define(place: Workplace, name: str) -> list[Definition]:
-    """What is meant by a name, by "split.metric" too; several where suites differ.
+    """What is meant by a name, by "split.metric" too; several where suites differ, those of evaluations in the store
+    among them.
 
     Raises:
         NotFound: code "plugin".
     """
-    every = definitions(place)
+    every = definitions(place, _evaluated(place, {name, name.partition(".")[2]}))
     bare = name if any(d.name == name for d in every) else name.partition(".")[2]
     if found := [d for d in every if d.name == bare]:
         return found
@@ -122,20 +129,31 @@ def define(place: Workplace, name: str) -> list[Definition]:
     raise NotFound(f'no metric "{name}"', hint=hint, code="plugin")
 
 
-Used = tuple[Kind, Use, str, "str | None"]
-
-
 def _used(place: Workplace) -> Iterator[Used]:
-    """Each use in an installed suite, with the suite and the split; and in logs that are imported."""
+    """What installed suites use, and logs that are imported."""
     for name in place.plugins.offers(SUITE):
-        suite = place.suite(name)
-        for split, of in suite.splits.items():
-            for use in of.metrics:
-                yield "metric", use, name, split
-        for use in suite.aggregates:
-            yield "aggregate", use, name, None
+        yield from _of_suite(place.suite(name), name)
     for use in ROUGES:
         yield "metric", use, "import", None
+
+
+def _evaluated(place: Workplace, names: Container[str]) -> Iterator[Used]:
+    """What evaluations in the store have under some names; a store that cannot be read has none."""
+    try:
+        runs = [run for kind in ("eval", "attack") for run in place.reading().runs(kind=kind)]
+    except UnlearnkitError:
+        return
+    suites = {json.dumps(kept): Suite.of(kept) for run in runs if (kept := run.config.get("suite"))}
+    for suite in suites.values():
+        yield from (used for used in _of_suite(suite, suite.name) if used[1].name in names)
+
+
+def _of_suite(suite: Suite, name: str) -> Iterator[Used]:
+    for split, of in suite.splits.items():
+        for use in of.metrics:
+            yield "metric", use, name, split
+    for use in suite.aggregates:
+        yield "aggregate", use, name, None
 
 
 def _instance(place: Workplace, kind: Kind, use: Use) -> Any:
@@ -154,14 +172,15 @@ def _definition(place: Workplace, kind: Kind, use: Use, used: Sequence[Used]) ->
     suites: dict[str, list[str]] = {}
     for k, other, suite, split in used:
         if (k, other) == (kind, use):
-            suites.setdefault(suite, []).extend([] if split is None else [split])
+            splits_ = suites.setdefault(suite, [])
+            splits_ += [] if split is None or split in splits_ else [split]
     splits = dict.fromkeys(["forget", "retain", *(split for some in suites.values() for split in some)])
     return Definition(
         name=use.name,
         kind=kind,
         use=use,
         about=place.plugins.describe(kind, use.plugin),
-        doc=inspect.getdoc(type(plugin)) or "",
+        doc="\n\n".join(filter(None, [recorded_as(use), inspect.getdoc(type(plugin))])),
         better={split: plugin.better(split) for split in splits} if kind == "metric" else {"": plugin.direction},
         unit=_unit(plugin),
         needs=tuple(getattr(plugin, "needs", ())),

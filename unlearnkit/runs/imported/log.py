@@ -52,6 +52,19 @@ class Log:
 ROUGES = (Use("rouge1", "rouge", {"variant": "rouge1"}), Use("rouge_f1", "rouge", {"score": "f1"}))
 """Variants that logs have beside ROUGE-L recall."""
 
+RECORDED = {
+    ("OpenUnlearning", "loss_difference"): "Mean NLL less that under a model of its choice, nats per label token.",
+    ("OpenUnlearning", "grad_norm_mean"): "Mean over the weight tensors of the norm of the NLL's gradient in each.",
+    ("OpenUnlearning", "extraction_strength"): "As here, but for the last label token, which does not count: never 0.",
+}
+"""What is known of numbers that are taken as logs have them, by program and name."""
+
+
+def recorded_as(use: Use) -> str:
+    """What is known of a number as its program defines it; empty where nothing is, or where it is measured here."""
+    return RECORDED.get((str(use.options.get("by")), use.name), "") if use.plugin == "recorded" else ""
+
+
 TURNS = (
     ("[INST] ", "[/INST]"),  # Llama 2
     ("user\n\n", "assistant"),  # Llama 3, its special tokens left out
