@@ -208,6 +208,16 @@ def test_tasks_of_one_model_are_one_run(cli: Cli, tmp_path: Path):
     assert (twice.code, twice.error["code"]) == (2, "form")
 
 
+def test_it_is_called_after_the_models_folder_as_its_file_is_after_the_task(cli: Cli, tmp_path: Path):
+    for model in ("org__full", "org__npo"):
+        (tmp_path / model).mkdir()
+        file = write_lines(tmp_path / model / "samples_gsm8k_2026-11-26T10-00-00.123456.jsonl", [document(0, 1.0)])
+        assert cli("import", file, *JSON).json["model"] == "org__full"  # the same bytes: the same run
+    other = write_lines(tmp_path / "org__npo" / "samples_gsm8k.jsonl", [document(0, 0.0)])
+    assert cli("import", other, *JSON).json["model"] == "org__npo"
+    assert cli("import", other, "--name", "NPO", *JSON).json["model"] == "NPO"
+
+
 def test_a_document_is_what_the_model_was_given_and_the_right_option(place: Workplace, tmp_path: Path):
     old = {**document(1, 1.0), "arguments": [["Question: 1?\nAnswer:", f" {x}"] for x in "ABCD"]}
     open_ended = {**document(2, 1.0), "arguments": [["2 + 2 =", {"until": []}]], "target": " 4"}

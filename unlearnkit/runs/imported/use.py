@@ -134,7 +134,8 @@ def _draft(
     place: Workplace, documents: Sequence[Document], log: Log, data: Mapping[str, SampleSet], reference: str | None,
     name: str | None,
 ) -> _Draft:  # fmt: skip
-    path, label = documents[0].path, name or _name(documents[0].path)
+    path = documents[0].path
+    label = name or _name(path, log)
     base, offered = _base(place, log), _offered(place, log)
     sets, results, texts, splits = {}, [], [], {}
     order = [*(base.splits if base else ()), *log.splits]
@@ -158,8 +159,9 @@ def _draft(
     return _Draft(documents, log, suite, sets, results, texts, against, label, notes)
 
 
-def _name(path: Path) -> str:
-    return path.resolve().parent.name if path.stem in EVERY else path.stem
+def _name(path: Path, log: Log) -> str:
+    """After the model as far as a path says it: lm-eval's files are in its folder, and are called after the task."""
+    return path.resolve().parent.name if path.stem in EVERY or log.form == "lm-eval" else path.stem
 
 
 def _base(place: Workplace, log: Log) -> Suite | None:
