@@ -332,6 +332,11 @@ CATALOGUE = [
     ),
     Bad("61", "resume 01ABCDEF", 3, "store", "/unlearnkit.db", "--store"),
     Bad("61", "eval @last --forget FORGET", 3, "model", "no model at @last"),
+    Bad("61", "eval f2x --forget FORGET", 3, "model", "no model at f2x", "config.json", setup=store()),
+    Bad(
+        "61", "eval MODEL --forget FORGET --reference f2x", 3, "run", "too short for a run, and no such folder",
+        "or a model's folder", setup=store(),
+    ),
     Bad("61", "score --model run:01AB --data FORGET", 3, "store", "/unlearnkit.db"),
     Bad("61", "resume 01ABCDEF", 3, "run", 'no run "01ABCDEF"', "runs list", setup=store()),
     Bad("61", "runs show @last", 3, "run", "no run yet", "runs list", setup=store()),

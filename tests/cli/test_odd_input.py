@@ -179,7 +179,7 @@ def test_which_run(score: Cli, unlearn: Cli, cli: Cli, monkeypatch: pytest.Monke
     assert (ambiguous.code, ambiguous.error["code"]) == (2, "run")
     assert "01AAAA0 (score" in ambiguous.error["hint"] and "01AAAA1 (unlearn" in ambiguous.error["hint"]
     short = cli("resume", "01", "--format", "json")
-    assert (short.code, "too short" in short.error["message"]) == (2, True)
+    assert (short.code, "too short" in short.error["message"]) == (3, True)
     for kind in ("0", "1"):
         complete = done(cli("resume", f"01AAAA{kind}", "--format", "json"))
         assert "is complete: nothing to do" in complete.err

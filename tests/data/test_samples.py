@@ -103,6 +103,11 @@ def test_a_missing_column_names_those_that_are_there():
     assert error.hint == "--answer-column response"
 
 
+def test_a_mistyped_column_is_taken_for_the_nearest():
+    error = refused([{"person": "p", "question": "q", "answer": "a", "note": "n"}], answer_column="answr")
+    assert error.hint == "--answer-column answer"
+
+
 def test_other_answers_are_one_text_or_many():
     one, many, none = load(
         [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unlearnkit.errors import BadInput
-from unlearnkit.runs.conditions import Best, Condition, Goals, parse
+from unlearnkit.runs.conditions import Best, Condition, Goals, parse, parse_all
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,19 @@ from unlearnkit.runs.conditions import Best, Condition, Goals, parse
 def test_a_condition_is_a_name_a_comparison_and_a_number(text: str, found: Condition):
     assert parse("--until", text) == found
     assert parse("--until", str(found)) == found
+
+
+@pytest.mark.parametrize("text", ["forget.probability<<1", "forget.probability<=1_0"])
+def test_what_may_be_is_shown_by_examples_that_may(text: str):
+    """Of numbers as they are, none is in times of a start."""
+    with pytest.raises(BadInput) as absolute:
+        parse_all("--assert", text)
+    with pytest.raises(BadInput) as relative:
+        parse("--until", text)
+    shown = [re.findall("'(.*?)'", str(caught.value.hint)) for caught in (absolute, relative)]
+    assert all(parse_all("--assert", example) for example in shown[0])
+    assert any(parse("--until", example).relative for example in shown[1])
+    assert len(shown[0]) == len(shown[1]) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`doctor` tells of a machine that others keep busy."""
+"""`doctor` tells of a machine that others keep busy, and how data are found that are not there."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def test_threads_are_advised_where_there_is_more_work_than_cores(
     (found,) = (check for check in examine(Workplace()) if check.what == "load")
     assert found.ok and found.found.startswith(f"{load:.1f} on 2 cores")
     assert ("UNLEARNKIT_THREADS=1" in found.found) is busy
+
+
+def test_a_folder_of_tofu_that_is_not_set_is_told_how():
+    (found,) = (check for check in examine(Workplace()) if check.what == "TOFU")
+    assert all(way in found.found for way in ("--tofu-dir", "UNLEARNKIT_TOFU_DIR", "--allow-download"))

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -211,9 +212,10 @@ def _columns(rows: Sequence[Raw], spec: DataSpec, label: str) -> tuple[str | Non
     ):
         if name and name not in present:
             others = [c for c in present if c not in (question, answer)]
+            meant = next(iter([*get_close_matches(name, others, n=1), *others]), None)
             raise UnlearnkitError(
                 f'{label}: no column "{name}"; columns: {", ".join(present)}',
-                hint=f"{option} {others[0]}" if others else f"name it with {option}",
+                hint=f"{option} {meant}" if others else f"name it with {option}",
                 code="column",
             )
     return question, answer

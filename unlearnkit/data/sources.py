@@ -194,6 +194,8 @@ BESIDE_DATA = {".txt", ".json"}
 # -------------------------------------------------------------------------------------------------- TOFU and the hub
 
 
+FOLDER = "--tofu-dir or UNLEARNKIT_TOFU_DIR"
+
 TOFU_PERTURBED = ("forget01", "forget05", "forget10")
 """Splits whose `_perturbed` companion on the hub has the same pairs with paraphrases and wrong answers."""
 
@@ -201,15 +203,16 @@ TOFU_PERTURBED = ("forget01", "forget05", "forget10")
 def _tofu(split: str, folder: Path | None, allow_download: bool) -> list[Raw]:
     """A TOFU split, with the paraphrases and wrong answers that its `_perturbed` companion has for the same pairs."""
     if folder is None:
-        rows = _hub(f"{TOFU_HUB}:{split}", None, allow_download)
-        more = _hub(f"{TOFU_HUB}:{split}_perturbed", None, allow_download) if split in TOFU_PERTURBED else []
+        hint = f"{FOLDER} names a folder that has {split}.jsonl; --allow-download fetches it"
+        rows = _hub(f"{TOFU_HUB}:{split}", None, allow_download, hint)
+        more = _hub(f"{TOFU_HUB}:{split}_perturbed", None, allow_download, hint) if split in TOFU_PERTURBED else []
         return _with_extras(rows, more)
     file = folder / f"{split}.jsonl"
     if "/" in split or not file.is_file():
         known = sorted(f.stem for f in folder.glob("*.jsonl")) if folder.is_dir() else []
         raise NotFound(
             f"no TOFU split {split!r} in {folder}",
-            hint=f"splits there: {', '.join(known) or 'none'}; set the folder with --tofu-dir or UNLEARNKIT_TOFU_DIR",
+            hint=f"splits there: {', '.join(known) or 'none'}; {FOLDER} names the folder",
             code="data",
         )
     companion = folder / f"{split}_perturbed.jsonl"
@@ -221,7 +224,7 @@ def _with_extras(rows: list[Raw], companion: list[Raw]) -> list[Raw]:
     return [{**extras.get((r.get("question"), r.get("answer")), {}), **r} for r in rows]
 
 
-def _hub(source: str, split: str | None, allow_download: bool) -> list[Raw]:
+def _hub(source: str, split: str | None, allow_download: bool, hint: str = "--allow-download") -> list[Raw]:
     from datasets import load_dataset
 
     name, _, config = source.partition(":")
@@ -232,7 +235,7 @@ def _hub(source: str, split: str | None, allow_download: bool) -> list[Raw]:
         if not allow_download:
             raise NotFound(
                 f"{source} is not in the local cache, and downloads are off",
-                hint="--allow-download",
+                hint=hint,
                 code="offline",
             ) from error
         raise NotFound(f"{source} could not be loaded from the hub: {error}", code="data") from error

@@ -63,7 +63,7 @@ def parse_all(flag: str, text: str) -> list[Condition]:
     Raises:
         BadInput: code `condition`.
     """
-    found = [parse(flag, part) for part in _AND.split(text.strip())]
+    found = [parse(flag, part, _ABSOLUTE) for part in _AND.split(text.strip())]
     if relative := next((condition for condition in found if condition.relative), None):
         raise BadInput(
             f'{flag} "{relative}": there is no start that a value could be so many times of',
@@ -73,8 +73,12 @@ def parse_all(flag: str, text: str) -> list[Condition]:
     return found
 
 
-def parse(flag: str, text: str) -> Condition:
-    """A condition from what was typed after `flag`.
+_RELATIVE = "such as 'forget.nll>=3', or 'retain.nll<=1.2x' for 1.2 times what it was at first"
+_ABSOLUTE = "such as 'model_utility>=0.5', or 'model_utility>=0.5 and forget.probability<=0.1' for both"
+
+
+def parse(flag: str, text: str, examples: str = _RELATIVE) -> Condition:
+    """A condition from what was typed after `flag`; with `examples` of what may be.
 
     Raises:
         BadInput: code `condition`.
@@ -83,14 +87,13 @@ def parse(flag: str, text: str) -> Condition:
     if found is None:
         raise BadInput(
             f'{flag} takes NAME>=NUMBER (or <=, >, <), got "{text}"',
-            hint="such as 'forget.nll>=3', or 'retain.nll<=1.2x' for 1.2 times what it was at first",
+            hint=examples,
             code="condition",
         )
     try:
         number = convert(found["number"], float, About())
     except ValueError as error:
-        hint = "a number, with an x behind it for times what it was at first: 1.2x"
-        raise BadInput(f'{flag} "{text}": {error}', hint=hint, code="condition") from None
+        raise BadInput(f'{flag} "{text}": {error}', hint=examples, code="condition") from None
     assert isinstance(number, float)
     return Condition(found["name"], found["op"], number, found["times"] == "x")
 

@@ -31,6 +31,9 @@ PACKAGES = (
 )
 
 
+NO_TOFU = "no folder named by --tofu-dir or UNLEARNKIT_TOFU_DIR: from the hub's cache, or with --allow-download the hub"
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing looked at."""
@@ -53,7 +56,7 @@ def examine(place: Workplace) -> list[Check]:
         *_tried("SQLite", _sqlite),
         *_plugins(place),
         *_tried("store", lambda: _store(place)),
-        *_tried("TOFU", lambda: str(place.settings.tofu_dir or "no folder set; tofu: reads the hub")),
+        *_tried("TOFU", lambda: str(place.settings.tofu_dir or NO_TOFU)),
     ]
 
 

@@ -131,7 +131,7 @@ class Runs(Base):
         """The run of an id, a unique prefix of one (4 characters or more, in any case), or "@last": the one that was
         worked on or asked for last.
 
-        :raises NotFound: code "run".
+        :raises NotFound: code "run", where there is none, or could be none as `ref` is too short.
         :raises BadInput: where several runs begin so, naming the newest.
         """
         query = sa.select(schema.run).order_by(RUN.created.desc(), RUN.id.desc())
@@ -142,7 +142,7 @@ class Runs(Base):
             query = query.order_by(RUN.beat.desc(), RUN.created.desc(), RUN.id.desc())
         else:
             if len(ref) < PREFIX:
-                raise BadInput(f'"{ref}" is too short for a run', hint=f"give {PREFIX} characters or more")
+                raise NotFound(f'"{ref}" is too short for a run', hint=f"give {PREFIX} characters or more", code="run")
             query = query.where(RUN.id.startswith(ref.upper(), autoescape=True))
         with self._read() as connection:
             found = self._runs(connection, query.limit(1 if ref == "@last" else NAMED))
