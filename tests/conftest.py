@@ -109,6 +109,15 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory, forget_file: Path, 
     return build(tmp_path_factory.mktemp("tiny") / "model", texts, vocab=400, hidden=32, layers=2)
 
 
+@pytest.fixture(scope="session")
+def twin_model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Path:
+    """The same weights under another fingerprint: what may be held against them and comes out the same."""
+    twin = Path(shutil.copytree(tiny_model_dir, tmp_path_factory.mktemp("twin") / "model"))
+    config = (twin / "config.json").read_text()
+    (twin / "config.json").write_text(config.replace('"initializer_range": 0.02', '"initializer_range": 0.03'))
+    return twin
+
+
 # ----------------------------------------------------------------------------------------------------- the command line
 
 

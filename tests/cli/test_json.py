@@ -124,13 +124,13 @@ def test_unlearn_and_eval(cli: Cli, files: Files):
     assert cli("eval", made["run"], *words).json == {**found, "computed": 0, "from_store": 20}
 
 
-def test_attack(cli: Cli, files: Files):
+def test_attack(cli: Cli, files: Files, twin_model_dir: Path):
     words = ["--forget", files.forget, "-o", "k=2", "-o", "steps=2", "-o", "every=2", "--max-new-tokens", 4]
-    found = cli("attack", "relearn", files.model, *words, "--reference", files.model, "--format", "json").json
+    found = cli("attack", "relearn", files.model, *words, "--reference", twin_model_dir, "--format", "json").json
     assert keys(found) == {
         "run", "attack", "model", "options", "reference", "computed", "from_store", "outcomes", "curve",
     }  # fmt: skip
-    assert (found["attack"], found["options"]["k"], found["reference"]) == ("relearn", 2, found["run"])
+    assert (found["attack"], found["options"]["k"]) == ("relearn", 2) and found["reference"] != found["run"]
     assert [(o["metric"], o["samples"], o["n"]) for o in found["outcomes"]] == [
         (metric, samples, n) for metric in ("probability", "rouge") for samples, n in (("others", 6), ("shown", 2))
     ]
@@ -140,12 +140,12 @@ def test_attack(cli: Cli, files: Files):
             "reference_before", "reference_under", "beyond", "excess", "excess_low", "excess_high",
         }  # fmt: skip
         assert outcome["rise_low"] <= outcome["rise"] <= outcome["rise_high"]
-        assert (outcome["beyond"], outcome["excess"]) == (0, 0), "held against itself"
+        assert (outcome["beyond"], outcome["excess"]) == (0, 0), "held against its twin"
     assert {point["condition"] for point in found["curve"]} == {"before", "step-2"}
     for point in found["curve"]:
         assert keys(point) == {"condition", "metric", "samples", "n", "value", "reference"}
-        assert point["reference"] == point["value"], "held against itself"
-    (attack,) = cli("report", "--format", "json").json["attacks"]
+        assert point["reference"] == point["value"], "held against its twin"
+    attack = next(a for a in cli("report", "--format", "json").json["attacks"] if a["run"] == found["run"])
     assert keys(attack) == {"run", "attack", "label", "outcomes", "curve"}
     assert attack["outcomes"] == found["outcomes"] and attack["curve"] == found["curve"]
 

@@ -53,11 +53,11 @@ Leak = Callable[..., str | None]
 
 
 @pytest.fixture
-def run(place: Workplace, model: str, forget: DataSpec, retain: DataSpec) -> Run:
-    """Evaluates the model, as a process of its own that finds these files."""
+def run(place: Workplace, tiny_model_dir: Path, forget: DataSpec, retain: DataSpec) -> Run:
+    """Evaluates a model, as a process of its own that finds these files."""
 
     def run(metric: str, *, flags: str = "", option: str = "a", read: str = "", shots: int = 2, stop: Any = (),
-            longest: int = 4, reference: str | None = None) -> EvalReport:  # fmt: skip
+            longest: int = 4, reference: str | None = None, model: Path = tiny_model_dir) -> EvalReport:  # fmt: skip
         (name, *_) = re.findall(r"\w+", metric)
         Path("suite.yaml").write_text(SUITE.format(metric=metric, name=name, shots=shots, stop=list(stop)))
         Path("read.txt").write_text(read)
@@ -65,7 +65,7 @@ def run(place: Workplace, model: str, forget: DataSpec, retain: DataSpec) -> Run
         place.plugins = Plugins(entry_points=())
         place.plugins.load_file(Path("mine.py"))
         return evaluate(
-            place, model=model, data={"forget": forget, "holdout": retain}, suite_name="suite.yaml",
+            place, model=str(model), data={"forget": forget, "holdout": retain}, suite_name="suite.yaml",
             max_new_tokens=longest, reference=reference,
         )  # fmt: skip
 
@@ -73,11 +73,11 @@ def run(place: Workplace, model: str, forget: DataSpec, retain: DataSpec) -> Run
 
 
 @pytest.fixture
-def leak(run: Run) -> Leak:
-    """Why there is no leakage, where the model is its own reference and `theirs` was another way to evaluate it."""
+def leak(run: Run, twin_model_dir: Path) -> Leak:
+    """Why there is no leakage, where the model is held against its twin and `theirs` was another way to evaluate it."""
 
     def leak(metric: str, theirs: dict[str, Any], **mine: Any) -> str | None:
-        reference = run(**{"metric": metric, **mine, **theirs}).run
+        reference = run(**{"metric": metric, **mine, **theirs}, model=twin_model_dir).run
         return run(metric, **mine, reference=reference).aggregates["leak"].reason
 
     return leak

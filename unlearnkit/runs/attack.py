@@ -29,6 +29,7 @@ from unlearnkit.runs.evaluate import (
 from unlearnkit.runs.figures import metrics_of
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import Inputs, find_model, lasting, read_set, request
+from unlearnkit.runs.reference import check_other, warn_if_seen
 from unlearnkit.runs.target import ModelTarget
 from unlearnkit.runs.weights import writer
 from unlearnkit.runs.workplace import Workplace
@@ -136,7 +137,13 @@ def prepared(
         return Assault(attack, plugin, task, asked)
 
     own = assault(run_source(place, model), against)
-    return Prepared(own, None if against is None else assault(against, None), reference)
+    if reference is None or against is None:
+        return Prepared(own)
+    theirs = assault(against, None)
+    weights = theirs.inputs.model.fingerprint, own.inputs.model.fingerprint
+    check_other(reference, *weights)
+    warn_if_seen(place, reference, *weights, own.inputs.sets)
+    return Prepared(own, theirs, reference)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from unlearnkit.runs.figures import (
 )
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import MODEL_KINDS, Inputs, find_model, prepare, read_set, request
+from unlearnkit.runs.reference import check_other, warn_if_seen
 from unlearnkit.runs.weights import Weights, writer
 from unlearnkit.runs.workplace import Workplace
 from unlearnkit.settings import BATCH_SIZE
@@ -160,7 +161,8 @@ def prepared(
         suite_name: a suite, a file of one, or several joined by "+".
         data: split of the suite ("forget", "retain", …) to its data.
         reference: a model that never saw the forget set, as `model` names one, or an evaluation of it. A model without
-            an evaluation on these data is evaluated first, as a run of its own.
+            an evaluation on these data is evaluated first, as a run of its own. One that saw it by the store's own
+            record is told of.
 
     Raises:
         UnlearnkitError: bad input, before a model is loaded or anything is written.
@@ -180,6 +182,10 @@ def prepared(
         place, reference, task.inputs, data=data, suite_name=suite_name, max_new_tokens=max_new_tokens,
         batch_size=batch_size, template=template, system_prompt=system_prompt,
     )  # fmt: skip
+    if reference is not None:
+        theirs = weights_of(against, first)
+        check_other(reference, theirs, source.fingerprint)
+        warn_if_seen(place, reference, theirs, source.fingerprint, task.inputs.sets)
     return Prepared(replace(task, against=against), source, asked, first)
 
 
@@ -199,6 +205,14 @@ def held_against(
     first = prepared(place, model=reference, **asked)
     made = place.find("eval", identity_of(place, first.task, first.weights))
     return (made, None) if made is not None and made.state == "complete" else (None, first)
+
+
+def weights_of(against: records.Run | None, first: Prepared | None) -> str:
+    """The fingerprint of a reference, of its evaluation or of the one that is to be made first. An imported one's is
+    that of no model, and so of none that the store knows."""
+    if first is not None:
+        return first.source.fingerprint
+    return "" if against is None else against.model
 
 
 def read_sets(place: Workplace, chosen: Suite, data: Mapping[str, DataSpec]) -> dict[str, SampleSet]:

@@ -16,8 +16,17 @@ from unlearnkit.data.samples import DataSpec
 from unlearnkit.errors import Interrupted, UnlearnkitError
 from unlearnkit.runs.axes import Axes, Choice
 from unlearnkit.runs.dry import Total, sweeping
-from unlearnkit.runs.evaluate import checked_suite, evaluate, made_first, named_reference, of_suite
+from unlearnkit.runs.evaluate import (
+    checked_suite,
+    evaluate,
+    held_against,
+    made_first,
+    named_reference,
+    of_suite,
+    weights_of,
+)
 from unlearnkit.runs.evaluate import prepared as evaluate_prepared
+from unlearnkit.runs.reference import warn_if_seen
 from unlearnkit.runs.training import Schedule
 from unlearnkit.runs.unlearn import prepared, unlearn
 from unlearnkit.runs.workplace import Workplace, silent
@@ -151,6 +160,7 @@ def sweep(
         "system_prompt": system_prompt,
     }  # fmt: skip
     measured: dict[str, Any] = {"data": data, "max_new_tokens": max_new_tokens, **reading}
+    alone = {**measured, "reference": None}
     on_the_way: dict[str, Any] = {"eval_every": eval_every, "eval_data": eval_data, "max_new_tokens": max_new_tokens}
     shared = {"model": model, "forget": forget, "retain": retain, **reading, **asked}
     shared |= {} if eval_every is None else on_the_way
@@ -160,13 +170,19 @@ def sweep(
     ]
     with silent(place):
         before = [_found(place, job) for job in jobs]
-        start = evaluate_prepared(place, model=model, **measured)
+        # it stands for the models that will be written, whose reference it may be itself
+        start = evaluate_prepared(place, model=model, **alone)
+        against, first = held_against(place, **{**measured, "inputs": start.task.inputs})
+        start = replace(start, task=replace(start.task, against=against), reference=first)
     lacking = [job for job, outcome in zip(jobs, before, strict=True) if outcome.state != "complete"]
     lost = sum(outcome.state == "diverged" for outcome in before)
     held, todo = len(jobs) - len(lacking), len(lacking) - lost
     told = f"{len(jobs)} runs: {held} in the store, {todo} to do"
     place.progress.say(f"{told}{f', {lost} diverged' if lost else ''}{_time(place, lacking, before)}")
     if dry_run:
+        if reference is not None:  # else each run tells of it
+            theirs, inputs = weights_of(against, first), start.task.inputs
+            warn_if_seen(place, reference, theirs, start.source.fingerprint, inputs.sets, begins=True)
         with silent(place):
             left = [job for job, o in zip(jobs, before, strict=True) if o.state not in ("complete", "diverged")]
             runs = [prepared(place, **job.asked) for job in left]

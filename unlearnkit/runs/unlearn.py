@@ -15,12 +15,13 @@ from unlearnkit.models import ModelSource, load_model, try_out
 from unlearnkit.plugins import options_of
 from unlearnkit.runs.adapters import Chosen, check_fit, choose
 from unlearnkit.runs.card import unlearning_card
-from unlearnkit.runs.evaluate import made_first, named_reference
+from unlearnkit.runs.evaluate import made_first, named_reference, weights_of
 from unlearnkit.runs.following import call_in, check_shared
 from unlearnkit.runs.identity import digest
 from unlearnkit.runs.inputs import find_model, prepare, read_set, request
 from unlearnkit.runs.nlls import first_and_last
 from unlearnkit.runs.others import chosen, fingerprints, generated, other_answers, series
+from unlearnkit.runs.reference import warn_if_seen
 from unlearnkit.runs.thresholds import FORGOTTEN, source_of, thresholds
 from unlearnkit.runs.training import Schedule, TrainingReport, begin, drive, place_for, report, standing
 from unlearnkit.runs.watching import Watching
@@ -172,9 +173,10 @@ def prepared(
     curve = watching.evaluation(
         place, model, source, evaluated, reference=reference, template=template, system_prompt=system_prompt
     )
-    against, first = source_of(
-        place, reference, curve, forget, ids, suite_name=suite_name, template=template, system_prompt=system_prompt
-    )
+    against, first = _reference(
+        place, inputs, reference, curve, forget, ids, suite_name=suite_name, template=template,
+        system_prompt=system_prompt,
+    )  # fmt: skip
     reference = reference if against is None else against.id
     forgotten = thresholds(None if against is None else place.reading(), ids, value=threshold, reference=reference)
     now = place.environment()
@@ -316,6 +318,17 @@ def _check(probe_every: int | None, threshold: float) -> None:
         raise BadInput(f"--threshold must be a finite number > 0, got {threshold}", code="value")
     if probe_every is not None and probe_every < 1:
         raise BadInput(f"--probe-every must be a whole number ≥ 1, got {probe_every}", code="value")
+
+
+def _reference(
+    place: Workplace, inputs: Inputs, reference: str | None, *where: Any, **asked: Any
+) -> tuple[records.Run | None, evaluate.Prepared | None]:
+    """What `source_of` finds; told of, where it is no model that never saw the forget set."""
+    against, first = source_of(place, reference, *where, **asked)
+    if reference is not None:
+        theirs = weights_of(against, first)
+        warn_if_seen(place, reference, theirs, inputs.model.fingerprint, inputs.sets, begins=True)
+    return against, first
 
 
 def _own_rate(place: Workplace, rate: float, whose: str, source: ModelSource, schedule: Schedule) -> float:
