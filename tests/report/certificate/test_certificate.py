@@ -77,11 +77,48 @@ def test_the_worst_attack_is_the_highest_probability_under_any_condition(documen
     assert {"attack quantize", "attack paraphrase", "attack sample"} <= absent and "attack relearn" not in absent
 
 
-def test_what_retain_only_gets_stands_beside(document: dict[str, Any]):
-    """The reference was the model before: it gets what it got."""
-    for row in document["metrics"]:
+@pytest.fixture
+def again(cli: Cli, lab: Lab, retain_file: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """The certificate after another evaluation of the model."""
+    store = shutil.copy(lab.store, tmp_path / "again.db")
+
+    def again(*words: Any, run: str = lab.unlearned["mrd"], retain: bool = True) -> dict[str, Any]:
+        more = ("--retain", retain_file) if retain else ()
+        asked = ("--forget", lab.forget, *more, "--store", store, "--max-new-tokens", 4)
+        assert cli("eval", run, *asked, *words).code == 0
+        found = cli("certificate", "issue", lab.unlearned["mrd"], "--store", store, "--format", "json").json
+        return {**found, "absent": {row["what"]: row["why"] for row in found["absent"]}}
+
+    return again
+
+
+def test_what_retain_only_gets_stands_beside(again: Callable[..., dict[str, Any]], twin_model_dir: Path):
+    """The reference is a twin of the model before: it gets what that got."""
+    found = again("--reference", twin_model_dir)
+    for row in found["metrics"]:
         if "." in row["name"]:
             assert row["retain_only"] == row["before"]["value"], row["name"]
+    quality = rows_of(found)["forget_quality"]
+    assert quality["reference"] == found["evaluations"][0]["reference"] is not None
+
+
+def test_the_model_before_is_no_reference(document: dict[str, Any], lab: Lab):
+    (one,) = document["evaluations"]
+    assert (one["before"], one["reference"]) == (lab.evaluated["before"], None)
+    assert {row["retain_only"] for row in document["metrics"]} == {None}
+    assert "forget_quality" not in rows_of(document)
+    absent = {row["what"]: row["why"] for row in document["absent"]}
+    assert "the model before" in absent[f"forget_quality (tofu) against {lab.evaluated['before']}"]
+    assert "a reference in the tofu evaluation" in absent
+    assert any("No model that never saw the samples" in said for said in document["not_proven"])
+
+
+def test_the_evaluation_with_the_most_splits_counts_and_then_the_newest(again: Callable[..., dict[str, Any]], lab: Lab):
+    found = again("--template", "plain", retain=False)
+    assert [one["run"] for one in found["evaluations"]] == [lab.evaluated["mrd"]]
+    assert rows_of(found)["retain.probability"]["after"]["value"] is not None
+    (one,) = again("--template", "plain")["evaluations"]
+    assert one["run"] != lab.evaluated["mrd"], "as many splits, and newer"
 
 
 def test_weights_are_read_again(place: Workplace, lab: Lab, tmp_path: Path):
@@ -167,27 +204,21 @@ def samples_on_page(file: Path, store: Path) -> str:
 
 
 def test_what_was_held_against_another_is_not_compared(
-    cli: Cli, lab: Lab, retain_file: Path, tiny_model_dir: Path, tmp_path: Path
+    again: Callable[..., dict[str, Any]], lab: Lab, twin_model_dir: Path
 ):
     """Before against one retain-only model, after against another: two numbers of two scales."""
-    store = shutil.copy(lab.store, tmp_path / "copy.db")
-    other = shutil.copytree(tiny_model_dir, tmp_path / "other")
-    config = (other / "config.json").read_text()
-    (other / "config.json").write_text(config.replace('"initializer_range": 0.02', '"initializer_range": 0.03'))
-    more = ("--forget", lab.forget, "--retain", retain_file, "--store", store, "--max-new-tokens", 4)
     told = []
-    for words in (
-        ("eval", lab.model, *more, "--reference", lab.evaluated["uniform"]),
-        ("eval", lab.unlearned["mrd"], *more, "--reference", other),
-        ("eval", lab.model, *more, "--reference", other),
+    for run, reference in (
+        (lab.unlearned["mrd"], lab.unlearned["uniform"]),
+        (str(lab.model), twin_model_dir),
+        (str(lab.model), lab.unlearned["uniform"]),
     ):
-        assert cli(*words).code == 0
-        found = cli("certificate", "issue", lab.unlearned["mrd"], "--store", store, "--format", "json").json
-        told.append(rows_of(found)["forget_quality"])
+        told.append(rows_of(again("--reference", reference, run=run))["forget_quality"])
     for row in told[:2]:
         assert (row["before"]["value"], row["before"]["reason"]) == (None, "not_measured")
-    assert told[1]["after"]["value"] is not None and told[2]["before"]["value"] is not None
-    assert told[1]["reference"] == told[2]["reference"] != told[0]["reference"] == lab.evaluated["before"]
+        assert row["after"]["value"] is not None
+    assert told[2]["before"]["value"] is not None
+    assert {row["reference"] for row in told} == {lab.evaluated["uniform"]}
 
 
 # ------------------------------------------------------------------------------------------------- what it gives away

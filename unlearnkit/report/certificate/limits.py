@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from unlearnkit.report.certificate.measured import of_the_run_itself
 from unlearnkit.report.tables import REASONS
 from unlearnkit.text import counted
 
@@ -22,6 +23,7 @@ def absent(place: Workplace, run: Run, body: Mapping[str, Any]) -> list[dict[str
     return [
         *_of_data(body),
         *_of_evaluations(body),
+        *_of_references(place, run, body),
         *_of_numbers(body),
         *_of_samples(body),
         *_of_attacks(place, body),
@@ -67,6 +69,18 @@ def _of_evaluations(body: Mapping[str, Any]) -> Iterator[dict[str, str]]:
                 f"{body['asked']['forget']['n'] - one['n']} of the samples in the {one['suite']} evaluation",
                 "it is about the others alone",
             )
+
+
+def _of_references(place: Workplace, run: Run, body: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Numbers that were held against the very models that this is about."""
+    own = of_the_run_itself(place, run)
+    for one in body["evaluations"]:
+        for number in place.reading().aggregates(one["run"]):
+            if number.reference in own:
+                yield _row(
+                    f"{number.name} ({one['suite']}) against {number.reference}",
+                    f"that is an evaluation of the model {own[number.reference]}: it is no retain-only model",
+                )
 
 
 def _of_numbers(body: Mapping[str, Any]) -> Iterator[dict[str, str]]:

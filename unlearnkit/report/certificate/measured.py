@@ -6,6 +6,7 @@ An evaluation or an attack counts where it is complete and its forget samples ar
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.contracts import to_be_forgotten
@@ -26,12 +27,12 @@ def measured(place: Workplace, run: Run, samples: Sequence[str]) -> dict[str, An
     """Evaluations, numbers, samples and attacks."""
     written = str(run.summary["model"])
     after = _runs(place, "eval", written, samples)
-    newest = list({one.method: one for one in reversed(after)}.values())
     earlier = _runs(place, "eval", run.model, samples)
-    pairs = [(one, twin(place, earlier, one)) for one in newest]
+    pairs = [(one, twin(place, earlier, one)) for one in _fullest(after)]
     difficulty = _difficulty(place, run, samples)
     found = collect(place, [run.id, *(other.id for _, other in pairs if other is not None)])
-    by_run = {e.run.id: e for e in found.evaluated}
+    own = of_the_run_itself(place, run)
+    by_run = {e.run.id: _held_against_others(e, own) for e in found.evaluated}
     tried = {one.id for one in _runs(place, "attack", written, samples)}
     attacks = [a for a in found.attacks if a.run in tried]
     return {
@@ -73,6 +74,23 @@ def _covered(place: Workplace, run: Run, samples: Collection[str]) -> int:
         if row.sample is not None
     }
     return len(asked) if asked <= set(samples) else 0
+
+
+def _fullest(runs: Sequence[Run]) -> list[Run]:
+    """Of each suite the evaluation with the most of its splits, and of several the newest, as the runs come first."""
+    suites = dict.fromkeys(one.method for one in reversed(runs))
+    return [max((one for one in runs if one.method == suite), key=lambda one: len(one.datasets)) for suite in suites]
+
+
+def of_the_run_itself(place: Workplace, run: Run) -> dict[str, str]:
+    """The evaluations of the models before and after, which are no references, and of which of the two each is."""
+    models = {"before": run.model, "after": str(run.summary["model"])}
+    return {e.id: when for when, model in models.items() for e in place.reading().runs(kind="eval", model=model)}
+
+
+def _held_against_others(e: Evaluated, own: Collection[str]) -> Evaluated:
+    """An evaluation without the numbers that were held against the run's own models."""
+    return replace(e, aggregates=[row for row in e.aggregates if row.reference not in own])
 
 
 def _numbers(found: Findings, after: Evaluated, before: Evaluated | None) -> Iterator[dict[str, Any]]:
