@@ -218,6 +218,15 @@ def test_what_readme_does_in_python_is_what_it_does_by_commands(lab: Path):
 
 
 @pytest.mark.slow
+def test_the_model_that_readme_compares_with_knows_what_was_kept_alone(lab: Path):
+    query = """SELECT figure.split, figure.value FROM figure JOIN run ON run.id = figure.run JOIN model
+        ON model.fingerprint = run.model WHERE model.source = 'retain-only' AND figure.metric = 'probability'"""
+    with contextlib.closing(sqlite3.connect(lab / "unlearnkit.db")) as db:
+        known = dict(db.execute(query).fetchall())
+    assert known["retain"] > 10 * known["forget"]  # the base, of random weights, knows both alike
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in RUN if page != "README.md"])
 def test_a_page_works(page: str, lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(shutil.copytree(lab, tmp_path / "lab"))
