@@ -151,7 +151,7 @@ def test_a_run_goes_by_prefix_and_last(cli: Cli, made: dict[str, Any]):
     assert [cli("runs", "show", name, "--format", "json").json["kind"] for name, _ in named] == [k for _, k in named]
     assert len(named) == 2
     assert cli("runs", "show", "0000").code == 3
-    assert cli("runs", "show", "01").code == 2
+    assert cli("runs", "show", "01").code == 3
 
 
 def test_removal_wants_a_yes_and_leaves_the_model(cli: Cli, made: dict[str, Any]):
