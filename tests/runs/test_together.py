@@ -20,7 +20,7 @@ from unlearnkit.store import Store
 
 PROCESSES = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "unlearnkit"]
 LORA = Path(__file__).parents[2] / "plugins" / "unlearnkit-lora"
-STEPS = 12
+STEPS = 40  # many more than are done when a process is killed, as the others go on until that is seen
 
 
 def arguments(folder: Path, model: str, forget: Path, retain: Path) -> list[str]:
