@@ -3,7 +3,7 @@ other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from unlearnkit.contracts import Metric
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from unlearnkit.suites import Use
 
 
-def alike(place: Workplace, run: records.Run, against: records.Run, metrics: Metrics) -> Metrics:
-    """Those of a run's metrics that its reference was measured by too: by all that determines their values besides the
-    model, as both runs say it (`EvalTask.measured`). One that was imported, or that an early version made, does not:
-    there plugin and options have to do."""
-    mine, theirs = (of.config.get("measured") for of in (run, against))
+def alike(
+    place: Workplace, mine: Mapping[str, Mapping[str, str]] | None, against: records.Run, metrics: Metrics
+) -> Metrics:
+    """Those of an evaluation's metrics that its reference was measured by too: by all that determines their values
+    besides the model, `mine` and what that run says (`EvalTask.measured`). One that was imported, or that an early
+    version made, says nothing: there plugin and options have to do."""
+    theirs = against.config.get("measured")
     if mine is not None and theirs is not None:
         same = {
             (split, name)

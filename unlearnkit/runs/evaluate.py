@@ -652,7 +652,7 @@ def combine(
     mine = columns(place.store.results(run), metrics)
     theirs: Columns | None = None
     if against is not None:
-        shared = alike(place, place.store.run(run), against, metrics)
+        shared = alike(place, place.store.run(run).config.get("measured"), against, metrics)
         theirs = columns(place.store.results(against.id), shared)
     rows = []
     for use in chosen.aggregates:

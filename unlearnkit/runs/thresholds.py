@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlearnkit.errors import BadInput, NotFound
+from unlearnkit.runs.alike import alike
 from unlearnkit.runs.evaluate import is_run, prepared, same_asked
-from unlearnkit.runs.figures import offered, suite_of
 
 if TYPE_CHECKING:
     from unlearnkit.data.samples import DataSpec
@@ -103,9 +103,9 @@ def _alone(
         store = place.reading()
     except NotFound:  # there is none yet
         return None, first
+    measured = first.task.measured(place)
     for run in reversed(store.runs(kind="eval", state="complete", model=first.source.fingerprint)):
-        by = offered(place, suite_of(place, run)).get(TOLD_BY)
-        if same_asked(run, first.task.inputs) and by == first.task.metrics.get(TOLD_BY):
+        if same_asked(run, first.task.inputs) and TOLD_BY in alike(place, measured, run, first.task.metrics):
             return run, None
     return None, first
 
