@@ -127,6 +127,6 @@ def test_without_a_word_of_how_plugin_and_options_have_to_do(place: Workplace, r
     now = place.store.run(run("loss, mine, recall", flags="(eq=False)").run)
     metrics = metrics_of(place, place.suite("suite.yaml"))
     early = replace(reference, config={"suite": reference.config["suite"]})
-    found = alike(place, now, early, metrics)
+    found = alike(place, now.config["measured"], early, metrics)
     assert list(found) == [(split, name) for split in ("forget", "holdout") for name in same]
     assert all(found[key] is metrics[key] for key in found)
