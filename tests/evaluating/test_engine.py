@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from runs.conftest import *  # noqa: F403 - the workplace of use cases
+from transformers import LlamaModel
 
 from unlearnkit import evaluating
 from unlearnkit.contracts import Need, Sample
@@ -91,6 +92,26 @@ def test_two_suites_at_once_make_one_pass(run: Callable[..., EvalReport], suite:
     both = run(f"{suite('one', 'probability')}+{suite('two', 'exact_memorization', 'probability')}")
     assert asked == [(8, {"answer"})]
     assert set(both.metrics) == {"forget.probability", "forget.exact_memorization"}
+
+
+def test_what_two_suites_read_runs_the_model_once(
+    run: Callable[..., EvalReport], suite: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    """Counted at the decoder itself, below all that might share or not."""
+    passes: list[int] = []
+    forward = LlamaModel.forward
+
+    def counted(self: Any, *args: Any, **more: Any) -> Any:
+        passes.append(1)
+        return forward(self, *args, **more)
+
+    monkeypatch.setattr(LlamaModel, "forward", counted)
+    one, two = suite("one", "probability", "rouge"), suite("two", "exact_memorization", "probability")
+    run(f"{one}+{two}")
+    both = len(passes)
+    run(one)
+    run(two)
+    assert len(passes) == both > 0, "what both read is in the store"
 
 
 def test_samples_are_shared_between_sets(
